@@ -1,0 +1,94 @@
+//! What a node should run, and its version.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::Revision;
+use crate::id::{ClusterId, NodeId, ServiceId, TaskId};
+use crate::name::{Namespace, ServiceName};
+use crate::runtime::LogOptions;
+use crate::service::port::AssignedPort;
+use crate::service::{SpecDigest, TaskTemplate, Version};
+use crate::task::{Attempt, DesiredStatus, Slot};
+
+/// The version of a desired set: the cluster, and the transaction that last changed what the node should run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesiredVersion {
+    /// Which cluster.
+    pub cluster: ClusterId,
+    /// Which transaction.
+    pub revision: Revision,
+}
+
+/// All that a node should run: the truth for its agent. A task that is not in it has no business on the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesiredSet {
+    /// Its version.
+    pub version: DesiredVersion,
+    /// The node that it is for.
+    pub node: NodeId,
+    /// By task id.
+    pub tasks: Vec<DesiredTask>,
+    /// Streams that someone waits for. Each is handed out once.
+    #[serde(default)]
+    pub streams: Vec<StreamRequest>,
+}
+
+/// One task that a node has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesiredTask {
+    /// The task.
+    pub id: TaskId,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its service.
+    pub service: ServiceId,
+    /// Its service's name.
+    pub service_name: ServiceName,
+    /// Its place in the service.
+    pub slot: Slot,
+    /// The version it runs.
+    pub version: Version,
+    /// Digest of `template`.
+    pub digest: SpecDigest,
+    /// Running or stopped.
+    pub desired: DesiredStatus,
+    /// The attempt that the control plane knows of: the agent does not fall behind it.
+    pub attempt: Attempt,
+    /// What to run.
+    pub template: TaskTemplate,
+    /// The ports that it owns on the node.
+    #[serde(default)]
+    pub ports: Vec<AssignedPort>,
+}
+
+/// A one-time ticket for a stream: 128 random bits, good for 30 seconds, bound to node, task and kind.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TicketId(pub String);
+
+impl fmt::Debug for TicketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TicketId(…)")
+    }
+}
+
+/// Someone waits for a stream from one of the node's tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamRequest {
+    /// What the agent shows when it delivers.
+    pub ticket: TicketId,
+    /// The task.
+    pub task: TaskId,
+    /// What is wanted of it.
+    pub kind: StreamKind,
+}
+
+/// Kinds of streams.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamKind {
+    /// The log of its newest container, both sources merged.
+    Logs(LogOptions),
+}

@@ -1,0 +1,59 @@
+//! [`ClusterPolicy`]: what the server lets specs ask for, and the clocks of the cluster.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::service::Capability;
+
+/// Safe by default.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterPolicy {
+    /// Containers may have all privileges.
+    pub allow_privileged: bool,
+    /// Containers may use the node's network.
+    pub allow_host_network: bool,
+    /// Containers may see the node's processes.
+    pub allow_host_pid: bool,
+    /// Capabilities that specs may add.
+    pub allowed_capabilities: BTreeSet<Capability>,
+    /// Host paths may be mounted below these; never the engine's socket.
+    pub allowed_host_path_prefixes: BTreeSet<String>,
+    /// Life of a node credential.
+    pub credential_ttl: Duration,
+    /// Time between heartbeats, before stretching.
+    pub heartbeat_interval: Duration,
+    /// Silence after which a node is offline.
+    pub heartbeat_timeout: Duration,
+    /// How long a node that said goodbye is waited for before its tasks are replaced.
+    pub shutdown_grace: Duration,
+    /// A dead credential that is used anew revokes the node instead of resetting it.
+    pub revoke_on_reuse: bool,
+    /// Agents without a node key may register with a token.
+    pub allow_keyless_nodes: bool,
+    /// Events are kept so long.
+    pub keep_events: Duration,
+    /// Audit records are kept so long.
+    pub keep_audit: Duration,
+}
+
+impl Default for ClusterPolicy {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 3600;
+        Self {
+            allow_privileged: false,
+            allow_host_network: false,
+            allow_host_pid: false,
+            allowed_capabilities: BTreeSet::new(),
+            allowed_host_path_prefixes: BTreeSet::new(),
+            credential_ttl: crate::identity::credential::DEFAULT_TTL,
+            heartbeat_interval: Duration::from_secs(5),
+            heartbeat_timeout: Duration::from_secs(30),
+            shutdown_grace: Duration::from_secs(300),
+            revoke_on_reuse: false,
+            allow_keyless_nodes: true,
+            keep_events: Duration::from_secs(30 * DAY),
+            keep_audit: Duration::from_secs(90 * DAY),
+        }
+    }
+}

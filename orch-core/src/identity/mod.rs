@@ -1,0 +1,24 @@
+//! Who asks, and what they may: users and nodes, authenticated by separate, replaceable backends.
+
+pub mod action;
+pub mod authenticator;
+pub mod credential;
+pub mod enrollment;
+pub mod issuer;
+pub mod permit;
+pub mod principal;
+pub mod role;
+
+pub use action::Action;
+pub use authenticator::{AuthError, UserAuthenticator, UserProof};
+pub use credential::{CredentialBinding, CredentialDigest, Issued, NodeCredential, Verdict};
+pub use enrollment::{
+    BootstrapProof, Challenge, Enrollment, EnrollmentRefused, KeyProof, NodePublicKey, Proven,
+    RegistrationClaim,
+};
+pub use issuer::{
+    CredentialIssuer, CredentialValidator, IssuedCredential, NotRecognised, PresentedCredential, Recognised,
+};
+pub use permit::{Authorized, Authorizer, Denied, Permit, Scope, authorize};
+pub use principal::{Grants, NodePrincipal, PeerCertificate, Principal, RequestContext, UserIdentity};
+pub use role::Role;

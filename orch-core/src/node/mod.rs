@@ -1,0 +1,71 @@
+//! Nodes: machines with an agent.
+
+pub mod resources;
+pub mod status;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use resources::Resources;
+pub use status::{NodeStatus, OfflineCause};
+
+use crate::cluster::Revision;
+use crate::id::{BootId, NodeId};
+use crate::identity::{CredentialBinding, NodePublicKey};
+use crate::name::NodeName;
+use crate::time::Timestamp;
+
+/// Which registration of a node this is: from 1, one more each time; what an older one says is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(pub u64);
+
+/// A node as the cluster knows it. Its credential stands in a row of its own, since that changes with every heartbeat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Kept over re-registrations under the same name.
+    pub id: NodeId,
+    /// Unique in the cluster.
+    pub name: NodeName,
+    /// Where its published ports are reached, with or without a scheme.
+    pub advertise_address: String,
+    /// What placement constraints look at.
+    pub labels: BTreeMap<String, String>,
+    /// All that the machine has.
+    pub capacity: Resources,
+    /// What tasks may use.
+    pub allocatable: Resources,
+    /// Where it is in its life.
+    pub status: NodeStatus,
+    /// Gets no new tasks, keeps those it has.
+    #[serde(default)]
+    pub cordoned: bool,
+    /// The registration that counts.
+    pub incarnation: Incarnation,
+    /// The boot of the agent that registered last.
+    #[serde(default)]
+    pub boot: Option<BootId>,
+    /// The key that later registrations must prove; `None` for agents without one.
+    #[serde(default)]
+    pub key: Option<NodePublicKey>,
+    /// What else its credential is bound to.
+    #[serde(default)]
+    pub binding: CredentialBinding,
+    /// Version of its agent.
+    pub agent_version: String,
+    /// The cluster revision of its last change.
+    pub revision: Revision,
+    /// When it first registered.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Node {
+    /// Whether the scheduler may place tasks here.
+    #[must_use]
+    pub fn takes_new_tasks(&self) -> bool {
+        matches!(self.status, NodeStatus::Ready) && !self.cordoned
+    }
+}

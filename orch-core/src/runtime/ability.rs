@@ -1,0 +1,94 @@
+//! Optional abilities of a runtime. `None` can be explained; a stub that fails at run time cannot.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use super::{ContainerId, RuntimeError};
+use crate::time::Timestamp;
+
+/// Which part of a log is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct LogOptions {
+    /// Go on with what comes, until the container ends.
+    pub follow: bool,
+    /// The last so many lines; `None`: all.
+    pub tail: Option<u32>,
+    /// Only lines from then on.
+    pub since: Option<Timestamp>,
+    /// Each line begins with its RFC 3339 time and a space.
+    pub timestamps: bool,
+}
+
+/// Where a line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogSource {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A piece of a log; not necessarily whole lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogChunk {
+    /// Where from.
+    pub source: LogSource,
+    /// The bytes as written.
+    pub bytes: Bytes,
+}
+
+/// Reads logs.
+#[async_trait]
+pub trait ContainerLogs: Send + Sync {
+    /// The container's log. Bounded inside: a slow reader slows the runtime, and nothing piles up. Dropping ends it.
+    async fn logs(
+        &self,
+        container: &ContainerId,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, RuntimeError>;
+}
+
+/// A command to run inside a container.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ExecRequest {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// With a terminal.
+    pub tty: bool,
+}
+
+/// A command that runs inside a container.
+pub struct ExecSession {
+    /// What it writes.
+    pub output: BoxStream<'static, Result<LogChunk, RuntimeError>>,
+    /// What it reads; dropping it closes its standard input.
+    pub input: tokio::sync::mpsc::Sender<Bytes>,
+    /// Its exit code, once it ended.
+    pub exit: futures_util::future::BoxFuture<'static, Result<i32, RuntimeError>>,
+}
+
+/// Runs commands inside containers.
+#[async_trait]
+pub trait ContainerExec: Send + Sync {
+    /// Starts the command.
+    async fn exec(&self, container: &ContainerId, request: &ExecRequest)
+    -> Result<ExecSession, RuntimeError>;
+}
+
+/// What a container uses now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Usage {
+    /// Thousandths of a core, over the last second or so.
+    pub cpu_millis: u64,
+    /// Bytes, without what the kernel can take back.
+    pub memory_bytes: u64,
+}
+
+/// Measures containers.
+#[async_trait]
+pub trait ContainerStats: Send + Sync {
+    /// One measurement.
+    async fn usage(&self, container: &ContainerId) -> Result<Usage, RuntimeError>;
+}

@@ -1,0 +1,41 @@
+//! Why a runtime did not do what it was asked, sorted by what the agent does next.
+
+use std::time::Duration;
+
+use crate::BoxError;
+use crate::task::FailureKind;
+
+/// Sorted by what the agent does next.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The runtime cannot be reached, or did not answer in time: nothing is known about any container; try again.
+    #[error("the container runtime cannot be reached")]
+    Unreachable(#[source] BoxError),
+    /// It may work later: try again after a back-off.
+    #[error("{message}")]
+    Retry {
+        /// The runtime's words.
+        message: String,
+        /// When the other side asked to wait.
+        after: Option<Duration>,
+    },
+    /// It will not work, however often it is tried: the task fails with this.
+    #[error("{message}")]
+    Permanent {
+        /// Of which kind.
+        kind: FailureKind,
+        /// The runtime's words, or ours.
+        message: String,
+    },
+    /// The container is gone.
+    #[error("no such container")]
+    Gone,
+}
+
+impl RuntimeError {
+    /// A permanent failure.
+    pub fn permanent(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self::Permanent { kind, message: message.into() }
+    }
+}

@@ -1,0 +1,46 @@
+//! [`ServiceSpec`]: parsed, never half valid.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Constraint, TaskTemplate};
+use crate::deployment::RolloutPolicy;
+use crate::name::ServiceName;
+
+/// What a user wants of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// Unique among the living services of a namespace.
+    pub name: ServiceName,
+    /// How many tasks.
+    pub replicas: u32,
+    /// A stateful service's slot has one owner: replaced stop-first, and left for an operator when its node is lost.
+    pub stateful: bool,
+    /// What each task runs.
+    pub template: TaskTemplate,
+    /// Where tasks may run: all must hold.
+    pub constraints: Vec<Constraint>,
+    /// How one version replaces another.
+    pub rollout: RolloutPolicy,
+    /// How outside traffic names the service.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    /// The user's own labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One way in from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The host name that requests carry.
+    pub host: String,
+    /// Begins with `/`.
+    pub path_prefix: String,
+    /// A container port of the service.
+    pub port: u16,
+    /// Whether TLS is asked for.
+    #[serde(default)]
+    pub tls: bool,
+}

@@ -1,0 +1,122 @@
+//! [`TaskTemplate`]: what a task runs; and its digest.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{HealthCheck, ImageRef, PortSpec, RestartPolicy, SecurityContext};
+use crate::name::EnvName;
+use crate::node::Resources;
+use crate::secret::SecretRef;
+
+/// Everything that a container of the service is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskTemplate {
+    /// What runs.
+    pub image: ImageRef,
+    /// Replaces the image's entry point, if not empty.
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    /// Replaces the image's command, if not empty.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Working directory, if not the image's.
+    #[serde(default)]
+    pub workdir: Option<String>,
+    /// Exact strings, handed to the engine as they are: no shell, no interpolation.
+    #[serde(default)]
+    pub env: BTreeMap<EnvName, String>,
+    /// Secrets, by reference.
+    #[serde(default)]
+    pub secrets: Vec<SecretRef>,
+    /// Ports the container listens on.
+    #[serde(default)]
+    pub ports: Vec<PortSpec>,
+    /// What the scheduler reserves for a task.
+    pub requests: Resources,
+    /// What the engine lets it use at most.
+    pub limits: Resources,
+    /// User, capabilities, mounts.
+    #[serde(default)]
+    pub security: SecurityContext,
+    /// How the agent tells whether it serves; `None`: running is healthy.
+    #[serde(default)]
+    pub health: Option<HealthCheck>,
+    /// What the agent does when it exits.
+    pub restart: RestartPolicy,
+    /// How it is stopped.
+    pub stop: StopPolicy,
+    /// The user's own container labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Whether the engine's init reaps zombies as process 1.
+    pub init: bool,
+}
+
+impl TaskTemplate {
+    /// SHA-256 over the canonical JSON of the template: struct fields in order, maps sorted.
+    #[must_use]
+    pub fn digest(&self) -> SpecDigest {
+        let json = serde_json::to_vec(self).expect("a template is plain data");
+        let hash = ring::digest::digest(&ring::digest::SHA256, &json);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hash.as_ref());
+        SpecDigest(bytes)
+    }
+}
+
+/// How a container is stopped: signal, then grace, then kill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopPolicy {
+    /// The signal, by name (`SIGTERM`); `None`: the image's own.
+    #[serde(default)]
+    pub signal: Option<String>,
+    /// Time between signal and kill.
+    pub grace: Duration,
+}
+
+impl Default for StopPolicy {
+    fn default() -> Self {
+        Self { signal: None, grace: Duration::from_secs(10) }
+    }
+}
+
+/// Digest of a [`TaskTemplate`]; 64 hexadecimal digits in text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SpecDigest([u8; 32]);
+
+impl fmt::Display for SpecDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for SpecDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{self}")
+    }
+}
+
+impl From<SpecDigest> for String {
+    fn from(digest: SpecDigest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for SpecDigest {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        const WRONG: &str = "expected 64 hexadecimal digits";
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(WRONG);
+        }
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| WRONG)?;
+        }
+        Ok(Self(bytes))
+    }
+}

@@ -1,0 +1,32 @@
+//! What an agent says of a task. Who says it (node, incarnation, sequence) comes from its credential, never from here.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Exit, TaskStatus};
+use crate::id::TaskId;
+use crate::runtime::ContainerId;
+use crate::service::ImageDigest;
+
+/// One report on one task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskReport {
+    /// Which task.
+    pub task: TaskId,
+    /// Which attempt; `None` from agents that know no attempts: the one that the control plane knows.
+    #[serde(default)]
+    pub attempt: Option<Attempt>,
+    /// Where it is.
+    pub status: TaskStatus,
+    /// The attempt's container, once it exists.
+    #[serde(default)]
+    pub container: Option<ContainerId>,
+    /// What the image was resolved to.
+    #[serde(default)]
+    pub image: Option<ImageDigest>,
+    /// How the attempt before ended.
+    #[serde(default)]
+    pub last_exit: Option<Exit>,
+    /// A sentence for people: `restarting in 12 s (attempt 5, exit 1)`.
+    #[serde(default)]
+    pub note: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! For tests of ours and of embedders: contract suites, a fake runtime, a simulated environment, builders.
