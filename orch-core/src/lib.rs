@@ -28,7 +28,7 @@ pub mod secret;
 pub mod service;
 pub mod store;
 pub mod task;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
 

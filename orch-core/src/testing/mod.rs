@@ -1,1 +1,5 @@
 //! For tests of ours and of embedders: contract suites, a fake runtime, a simulated environment, builders.
+
+pub mod decide;
+
+pub use decide::{World, web_spec};

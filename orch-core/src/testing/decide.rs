@@ -1,0 +1,230 @@
+//! [`World`]: a cluster to try decisions on, without store, clock or executor.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use crate::cluster::{Cluster, Transaction};
+use crate::command::{Command, Ctx, Rejection, ReportTasks};
+use crate::control_plane::ClusterPolicy;
+use crate::deployment::RolloutPolicy;
+use crate::id::{IdStream, NodeId, TaskId};
+use crate::identity::{NodePrincipal, Principal, RequestContext, Scope};
+use crate::node::{Incarnation, Node, NodeStatus, Resources};
+use crate::record::{AuditRecord, Event, EventKind};
+use crate::service::{
+    PortSpec, Protocol, Publish, RestartPolicy, SecurityContext, ServiceSpec, StopPolicy, TaskTemplate,
+};
+use crate::task::{TaskReport, TaskStatus};
+use crate::time::Timestamp;
+
+/// A cluster, its time and its ids: commands are decided, and what they ask for is applied at once.
+#[derive(Debug)]
+pub struct World {
+    /// The state so far.
+    pub cluster: Cluster,
+    /// Cluster time; moves only by [`World::advance`].
+    pub now: Timestamp,
+    /// Where ids come from.
+    pub ids: IdStream,
+    /// What decisions go by.
+    pub policy: ClusterPolicy,
+    /// Every event so far, oldest first.
+    pub events: Vec<Event>,
+    /// Every audit record so far, oldest first.
+    pub audit: Vec<AuditRecord>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    /// An empty cluster on the first of January 2026. Every world is the same.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut ids = IdStream::seeded(1);
+        Self {
+            cluster: Cluster::new(ids.next()),
+            now: Timestamp::from_micros(1_767_225_600_000_000),
+            ids,
+            policy: ClusterPolicy::default(),
+            events: Vec::new(),
+            audit: Vec::new(),
+        }
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, by: Duration) {
+        self.now = self.now + by;
+    }
+
+    /// Decides a command as the control plane itself, for the whole cluster, and applies what follows.
+    ///
+    /// # Errors
+    /// The command is rejected; nothing changed.
+    pub fn execute<C: Command>(&mut self, command: C) -> Result<C::Output, Rejection> {
+        self.execute_as(&Principal::System("test"), &Scope::Cluster, command)
+    }
+
+    /// The same as someone else.
+    ///
+    /// # Errors
+    /// The command is rejected; nothing changed.
+    pub fn execute_as<C: Command>(
+        &mut self,
+        principal: &Principal,
+        scope: &Scope,
+        command: C,
+    ) -> Result<C::Output, Rejection> {
+        let request = RequestContext::default();
+        let mut ctx = Ctx {
+            now: self.now,
+            ids: &mut self.ids,
+            revision: self.cluster.revision().next(),
+            principal,
+            scope,
+            request: &request,
+            policy: &self.policy,
+        };
+        let decision = command.decide(&self.cluster, &mut ctx)?;
+        self.apply(decision.transaction);
+        Ok(decision.output)
+    }
+
+    /// Applies a transaction that was decided elsewhere, [`reconcile`](crate::reconcile::reconcile) for one. An empty one
+    /// takes no revision.
+    pub fn apply(&mut self, transaction: Transaction) {
+        if transaction.is_empty() {
+            return;
+        }
+        self.cluster.apply(&transaction);
+        self.events.extend(transaction.events);
+        self.audit.extend(transaction.audit);
+    }
+
+    /// What [`reconcile`](crate::reconcile::reconcile) and other pure functions take beside the cluster.
+    pub fn with_ctx<T>(&mut self, act: impl FnOnce(&Cluster, &mut Ctx<'_>) -> T) -> T {
+        let mut ctx = Ctx {
+            now: self.now,
+            ids: &mut self.ids,
+            revision: self.cluster.revision().next(),
+            principal: &Principal::System("test"),
+            scope: &Scope::Cluster,
+            request: &RequestContext::default(),
+            policy: &self.policy,
+        };
+        act(&self.cluster, &mut ctx)
+    }
+
+    /// A node that is ready, with all of `resources` allocatable and the label `name` set to its name.
+    ///
+    /// # Panics
+    /// `name` is no node name.
+    pub fn register_node(&mut self, name: &str, resources: Resources) -> NodeId {
+        let node = Node {
+            id: self.ids.next(),
+            name: name.parse().expect("a node name"),
+            advertise_address: "127.0.0.1".to_owned(),
+            labels: BTreeMap::from([("name".to_owned(), name.to_owned())]),
+            capacity: resources,
+            allocatable: resources,
+            status: NodeStatus::Ready,
+            cordoned: false,
+            incarnation: Incarnation(1),
+            boot: None,
+            key: None,
+            binding: crate::identity::CredentialBinding::Token,
+            agent_version: "0.3.0".to_owned(),
+            revision: self.cluster.revision().next(),
+            created_at: self.now,
+            updated_at: self.now,
+        };
+        let id = node.id;
+        let mut transaction = Transaction::default();
+        transaction.put(node);
+        self.apply(transaction);
+        id
+    }
+
+    /// The principal that a node's own requests come from, with its current registration and credential.
+    #[must_use]
+    pub fn principal_of(&self, node: NodeId) -> Principal {
+        Principal::Node(NodePrincipal {
+            node,
+            incarnation: self.cluster.node(node).map_or(Incarnation(0), |node| node.incarnation),
+            generation: self.cluster.credential(node).map_or(0, |row| row.current.generation),
+            sequence: None,
+        })
+    }
+
+    /// The task's own node says where it is, in its present attempt. Panics if the report is not taken.
+    ///
+    /// # Panics
+    /// The task is not there, has no node, or the report is refused.
+    pub fn report(&mut self, task: TaskId, status: TaskStatus) {
+        let row = self.cluster.task(task).expect("the task is there");
+        let node = row.node.expect("the task has a node");
+        let report = TaskReport {
+            task,
+            attempt: Some(row.attempt),
+            status,
+            container: None,
+            image: None,
+            last_exit: None,
+            note: None,
+        };
+        let command = ReportTasks { reports: vec![report] };
+        let answer = self.execute_as(&self.principal_of(node), &Scope::Node(node), command);
+        let verdicts = answer.expect("the node stands").verdicts;
+        assert_eq!(verdicts, [crate::agent::TaskVerdict::Accepted]);
+    }
+
+    /// How many events of a kind there were.
+    #[must_use]
+    pub fn count(&self, kind: EventKind) -> usize {
+        self.events.iter().filter(|event| event.kind == kind).count()
+    }
+}
+
+/// A stateless web service on one dynamic port, without a health check: 100 millicores and 64 MiB a task.
+///
+/// # Panics
+/// `name` is no service name.
+#[must_use]
+pub fn web_spec(name: &str, replicas: u32) -> ServiceSpec {
+    let share = Resources::new(100, 64 << 20);
+    ServiceSpec {
+        name: name.parse().expect("a service name"),
+        replicas,
+        stateful: false,
+        template: TaskTemplate {
+            image: "web:1".parse().expect("an image"),
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            workdir: None,
+            env: BTreeMap::new(),
+            secrets: Vec::new(),
+            ports: vec![PortSpec {
+                name: Some("http".to_owned()),
+                protocol: Protocol::Tcp,
+                container_port: const { NonZeroU16::new(8080).expect("not zero") },
+                publish: Publish::Dynamic,
+            }],
+            requests: share,
+            limits: share,
+            security: SecurityContext::default(),
+            health: None,
+            restart: RestartPolicy::default(),
+            stop: StopPolicy::default(),
+            labels: BTreeMap::new(),
+            init: true,
+        },
+        constraints: Vec::new(),
+        rollout: RolloutPolicy::default(),
+        routes: Vec::new(),
+        labels: BTreeMap::new(),
+    }
+}
