@@ -74,7 +74,7 @@ pub struct NodeCredential {
     /// The one before `current`, and when it was superseded: for agents without sequence numbers.
     #[serde(default)]
     pub superseded: Option<(Issued, Timestamp)>,
-    /// The highest sequence number of this registration that is known to the store.
+    /// The highest sequence number of a heartbeat that was answered with a credential.
     #[serde(default)]
     pub highest_sequence: u64,
 }
@@ -144,6 +144,14 @@ impl NodeCredential {
     #[must_use]
     pub fn newest_generation(&self) -> u64 {
         self.next.map_or(self.current.generation, |next| next.generation)
+    }
+
+    /// Whether a heartbeat with this number was answered already, or a later one was. A message that the network repeats
+    /// must not be answered with another `next`: that would kill the one that the agent got from the first answer, and its
+    /// honest use would look like theft.
+    #[must_use]
+    pub fn is_repeated_heartbeat(&self, sequence: Option<u64>) -> bool {
+        sequence.is_some_and(|sequence| sequence <= self.highest_sequence)
     }
 
     /// `next` was used: it becomes current, and what was current is dead.

@@ -1,0 +1,5 @@
+//! Providers of secret values.
+
+mod files;
+
+pub use files::FileSecrets;
