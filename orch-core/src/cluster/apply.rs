@@ -15,7 +15,8 @@ impl Cluster {
         self.revision
     }
 
-    pub(super) fn apply_change(&mut self, change: &Change) {
+    /// One change, without a revision of its own: what loads an image, and what drafts a transaction.
+    pub(crate) fn apply_change(&mut self, change: &Change) {
         match change {
             Change::Namespace(row) => {
                 self.namespaces.insert(row.name.clone(), Arc::clone(row));

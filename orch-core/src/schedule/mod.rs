@@ -1,9 +1,23 @@
 //! Scheduling: where tasks go. Pure: problem in, placements and reasons out.
+//!
+//! [`filter`] says which nodes can take a task and why the others cannot, [`score`] which of them is best, [`ports`] which
+//! host ports the task gets there, [`explain`] puts the reasons into one line, and [`spread`] is the scheduler made of these.
+
+pub mod explain;
+pub mod filter;
+pub mod ports;
+pub mod score;
+pub mod spread;
+
+pub use explain::Reasons;
+pub use filter::{Demand, Misfit, fits};
+pub use score::Score;
+pub use spread::FilterAndScore;
 
 use crate::cluster::Cluster;
-use crate::id::NodeId;
+use crate::id::{NodeId, ServiceId};
+use crate::service::ServiceSpec;
 use crate::service::port::AssignedPort;
-use crate::service::{Constraint, PortSpec, ServiceSpec};
 
 /// What is to be placed: `count` equal tasks of a service.
 #[derive(Clone, Copy, Debug)]
@@ -13,9 +27,11 @@ pub struct Problem<'a> {
     /// The spec the tasks are made from.
     pub spec: &'a ServiceSpec,
     /// The service, for spreading.
-    pub service: crate::id::ServiceId,
+    pub service: ServiceId,
     /// How many.
     pub count: u32,
+    /// Nodes to use only where nothing else fits: those where such a task just failed.
+    pub avoid: &'a [NodeId],
 }
 
 /// Where one task goes, with the ports it gets there.
@@ -41,6 +57,3 @@ pub trait Scheduler: Send + Sync + std::fmt::Debug + 'static {
     /// Solves one problem. Each placement fits beside those before it.
     fn solve(&self, problem: &Problem<'_>) -> Solution;
 }
-
-#[allow(unused_imports)]
-use {Constraint as _, PortSpec as _};

@@ -2,6 +2,7 @@
 
 pub mod report;
 pub mod status;
+pub mod stop;
 
 use std::fmt;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use report::TaskReport;
 pub use status::{Backwards, DesiredStatus, Exit, Failure, FailureKind, Health, TaskStatus};
+pub use stop::StopCause;
 
 use crate::id::{NodeId, ServiceId, TaskId};
 use crate::name::Namespace;
@@ -85,6 +87,12 @@ pub struct Task {
     pub desired: DesiredStatus,
     /// Since when it is wanted so.
     pub desired_since: Timestamp,
+    /// Why the control plane wants it gone; `None` while it is wanted.
+    #[serde(default)]
+    pub stop_cause: Option<StopCause>,
+    /// How many tasks of its slot and version failed in a row before it: what the back-off of the slot counts.
+    #[serde(default)]
+    pub failures_before: u32,
     /// Where it is, as its node last said.
     pub status: TaskStatus,
     /// Since when it is there.

@@ -1,0 +1,47 @@
+//! Which of the nodes that can take a task is best.
+
+use crate::cluster::NodeUsage;
+use crate::id::NodeId;
+use crate::node::{Node, Resources};
+
+/// How good a node is for one more task: lower is better, the most important first. The id ends it, so that equal nodes
+/// always sort the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Score {
+    /// Such a task just failed there.
+    pub avoided: bool,
+    /// Tasks of the same service that run there: replicas spread.
+    pub same_service: u32,
+    /// The fuller of CPU and memory with the task placed, in thousandths.
+    pub fullest_resource_permille: u32,
+    /// Tasks of any service that run there.
+    pub tasks: u32,
+    /// The node.
+    pub node: NodeId,
+}
+
+impl Score {
+    /// Of a node with `usage` taken, for one more task of a service that has `same_service` tasks there.
+    #[must_use]
+    pub fn of(node: &Node, usage: &NodeUsage, requests: Resources, same_service: u32, avoided: bool) -> Self {
+        let after = usage.reserved + requests;
+        let fullest = permille(after.cpu_millis, node.allocatable.cpu_millis)
+            .max(permille(after.memory_bytes, node.allocatable.memory_bytes));
+        Self {
+            avoided,
+            same_service,
+            fullest_resource_permille: fullest,
+            tasks: usage.tasks,
+            node: node.id,
+        }
+    }
+}
+
+/// Nothing of nothing is empty; something of nothing is full.
+fn permille(used: u64, all: u64) -> u32 {
+    if used == 0 {
+        return 0;
+    }
+    let permille = u128::from(used) * 1000 / u128::from(all.max(1));
+    u32::try_from(permille).unwrap_or(u32::MAX)
+}
