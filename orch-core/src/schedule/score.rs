@@ -27,13 +27,7 @@ impl Score {
         let after = usage.reserved + requests;
         let fullest = permille(after.cpu_millis, node.allocatable.cpu_millis)
             .max(permille(after.memory_bytes, node.allocatable.memory_bytes));
-        Self {
-            avoided,
-            same_service,
-            fullest_resource_permille: fullest,
-            tasks: usage.tasks,
-            node: node.id,
-        }
+        Self { avoided, same_service, fullest_resource_permille: fullest, tasks: usage.tasks, node: node.id }
     }
 }
 
