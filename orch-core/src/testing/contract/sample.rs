@@ -137,6 +137,8 @@ impl Sample {
             }],
             desired: DesiredStatus::Stopped,
             desired_since: NOW,
+            stop_cause: None,
+            failures_before: 0,
             status: TaskStatus::Stopped(Some(exit.clone())),
             status_since: NOW,
             attempt: Attempt(4),
