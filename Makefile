@@ -1,0 +1,42 @@
+# Every target runs on a fresh clone. `make demo` shows the product, `make test` holds it to its promises.
+CARGO ?= cargo
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: demo test test-long setup fmt lint docs unit doctest sim bench clean
+
+demo: ## the main job, on this machine's Docker Engine
+	$(CARGO) run --quiet --release -p orch-examples --bin demo
+
+test: setup fmt lint docs unit doctest sim ## everything that CI holds a change to
+
+setup: ## PostgreSQL's programs and a Docker Engine; NO_SETUP=1 forbids installing
+	.ci/setup
+
+fmt:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --workspace --no-deps
+
+unit:
+	.ci/unit
+
+doctest:
+	$(CARGO) test --quiet --workspace --doc
+
+SEEDS ?= 200
+sim: ## the seeded simulation; SEEDS=1000 make sim
+	$(CARGO) run --quiet --release -p orch-sim -- --seeds $(SEEDS)
+
+test-long: setup ## loops that take longer than a change should wait for
+	$(CARGO) test --workspace -- --ignored --test-threads=1
+	$(MAKE) sim SEEDS=5000
+
+bench: ## figures, as ratios against references in the same run
+	$(CARGO) run --quiet --release -p orch-bench -- all
+
+clean:
+	$(CARGO) clean
