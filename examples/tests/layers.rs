@@ -19,7 +19,8 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .expect("a list of packages")
         .iter()
         .map(|package| {
-            let normal = package["dependencies"].as_array().expect("a list").iter().filter(|d| d["kind"].is_null());
+            let normal =
+                package["dependencies"].as_array().expect("a list").iter().filter(|d| d["kind"].is_null());
             (text(&package["name"]), normal.map(|dependency| text(&dependency["name"])).collect())
         })
         .collect()
