@@ -17,6 +17,11 @@ pub mod roll_back;
 pub mod roll_out;
 pub mod scale_service;
 
+mod endings;
+mod journal;
+mod lookup;
+mod versions;
+
 pub use apply_service::{Applied, ApplyService};
 pub use create_service::CreateService;
 pub use delete_service::DeleteService;

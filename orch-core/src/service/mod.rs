@@ -1,5 +1,7 @@
 //! Services: what should run, and the revisions a rollback returns to.
 
+pub mod admission;
+pub mod difference;
 pub mod health;
 pub mod image;
 pub mod placement;
@@ -9,6 +11,7 @@ pub mod revision;
 pub mod security;
 pub mod spec;
 pub mod template;
+pub mod validation;
 
 use serde::{Deserialize, Serialize};
 

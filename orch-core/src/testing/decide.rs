@@ -8,14 +8,16 @@ use crate::cluster::{Cluster, Transaction};
 use crate::command::{Command, Ctx, Rejection, ReportTasks};
 use crate::control_plane::ClusterPolicy;
 use crate::deployment::RolloutPolicy;
-use crate::id::{IdStream, NodeId, TaskId};
+use crate::id::{IdStream, NodeId, ServiceId, TaskId};
 use crate::identity::{NodePrincipal, Principal, RequestContext, Scope};
 use crate::node::{Incarnation, Node, NodeStatus, Resources};
 use crate::record::{AuditRecord, Event, EventKind};
+use crate::service::port::DYNAMIC_PORTS;
 use crate::service::{
-    PortSpec, Protocol, Publish, RestartPolicy, SecurityContext, ServiceSpec, StopPolicy, TaskTemplate,
+    AssignedPort, PortSpec, Protocol, Publish, RestartPolicy, SecurityContext, ServiceSpec, StopPolicy,
+    TaskTemplate,
 };
-use crate::task::{TaskReport, TaskStatus};
+use crate::task::{Attempt, DesiredStatus, Slot, Task, TaskReport, TaskStatus};
 use crate::time::Timestamp;
 
 /// A cluster, its time and its ids: commands are decided, and what they ask for is applied at once.
@@ -145,6 +147,63 @@ impl World {
         let id = node.id;
         let mut transaction = Transaction::default();
         transaction.put(node);
+        self.apply(transaction);
+        id
+    }
+
+    /// A task of the service's present version in a slot, as the scheduler would place it: assigned to `node`, or pending
+    /// without one. Ports that the spec leaves open get the first that are free there.
+    ///
+    /// # Panics
+    /// The service is not there, or the node has no port left.
+    pub fn place(&mut self, service: ServiceId, slot: u32, node: Option<NodeId>) -> TaskId {
+        let service = self.cluster.service(service).expect("the service is there");
+        let template = &service.spec.template;
+        let mut taken =
+            node.and_then(|node| self.cluster.index().usage(node)).cloned().unwrap_or_default().ports;
+        let ports = template.ports.iter().filter(|_| node.is_some()).map(|port| {
+            let host_port = match port.publish {
+                Publish::Fixed(host) => host,
+                Publish::Dynamic => DYNAMIC_PORTS
+                    .filter(|host| !taken.contains(&(port.protocol, *host)))
+                    .find_map(NonZeroU16::new)
+                    .expect("a port is free"),
+            };
+            taken.insert((port.protocol, host_port.get()));
+            AssignedPort {
+                name: port.name.clone(),
+                protocol: port.protocol,
+                container_port: port.container_port,
+                host_port,
+            }
+        });
+        let task = Task {
+            id: self.ids.next(),
+            namespace: service.namespace.clone(),
+            service: service.id,
+            slot: Slot(slot),
+            version: service.version,
+            digest: template.digest(),
+            node,
+            requests: template.requests,
+            ports: ports.collect(),
+            desired: DesiredStatus::Running,
+            desired_since: self.now,
+            status: if node.is_some() { TaskStatus::Assigned } else { TaskStatus::Pending },
+            status_since: self.now,
+            attempt: Attempt::FIRST,
+            container: None,
+            image_digest: None,
+            last_exit: None,
+            note: None,
+            created_at: self.now,
+            updated_at: self.now,
+            started_at: None,
+            finished_at: None,
+        };
+        let id = task.id;
+        let mut transaction = Transaction::default();
+        transaction.put(task);
         self.apply(transaction);
         id
     }
