@@ -1,0 +1,306 @@
+//! The table of endpoints: read by the router, the client, and the test that tries every row with every role and
+//! credential. A route without an access rule, or with types of another, does not compile.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{
+    agent, apply, audit, deployment, discovery, event, logs, namespace, node, service, task, version,
+};
+use crate::identity::Action;
+
+/// Methods that the API uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Makes, or asks for something to be done.
+    Post,
+    /// Replaces.
+    Put,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// As HTTP writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// Who may call an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody: nothing is looked at.
+    Open,
+    /// A user who may do this. No node credential is good for it.
+    User(Action),
+    /// A machine that wants to be a node: by registration token, node key, or both.
+    Registration,
+    /// A registered node, by its credential. No user's token is good for it.
+    Node,
+}
+
+impl Access {
+    /// The action that a principal must be allowed; `None`: nobody is asked.
+    #[must_use]
+    pub const fn action(self) -> Option<Action> {
+        match self {
+            Self::Open => None,
+            Self::User(action) => Some(action),
+            Self::Registration => Some(Action::RegisterNode),
+            Self::Node => Some(Action::ActAsNode),
+        }
+    }
+}
+
+/// How an endpoint keeps time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Answered within 15 seconds, or cut off.
+    Prompt,
+    /// May wait for something to change.
+    Poll,
+    /// Goes on as long as both sides want.
+    Stream,
+}
+
+/// No body, or no query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Nothing {}
+
+/// A body that is no JSON: text, or a stream of bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Bytes {}
+
+/// One endpoint, as a type: what the router, the client and the handlers agree on.
+pub trait Endpoint: Send + Sync + 'static {
+    /// Its row.
+    const ROW: Row;
+    /// What follows `?`.
+    type Query: Serialize + DeserializeOwned + Send + 'static;
+    /// The body of the request; [`Nothing`] or [`Bytes`] where it is no JSON.
+    type Request: Serialize + DeserializeOwned + Send + 'static;
+    /// The body of a successful answer; likewise.
+    type Response: Serialize + DeserializeOwned + Send + 'static;
+}
+
+/// What the table says of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The name of its type.
+    pub name: &'static str,
+    /// Method.
+    pub method: Method,
+    /// Path, with `{name}` for what varies.
+    pub path: &'static str,
+    /// Who may.
+    pub access: Access,
+    /// Status of success.
+    pub status: u16,
+    /// How it keeps time.
+    pub pace: Pace,
+    /// What it does, in a sentence.
+    pub doc: &'static str,
+}
+
+impl Row {
+    /// The path with its placeholders filled in order, each percent-encoded as one segment.
+    #[must_use]
+    pub fn path_with(&self, values: &[&str]) -> String {
+        let mut values = values.iter();
+        let fill = |segment: &str| match segment.starts_with('{') {
+            true => values.next().map(|value| encode(value)).unwrap_or_default(),
+            false => segment.to_owned(),
+        };
+        self.path.split('/').map(fill).collect::<Vec<_>>().join("/")
+    }
+
+    /// Whether it only reads, and so may be repeated without harm.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.method == Method::Get
+    }
+}
+
+fn encode(segment: &str) -> String {
+    use std::fmt::Write as _;
+    segment.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+macro_rules! endpoints {
+    ($(
+        #[doc = $doc:literal]
+        $name:ident = $method:ident $path:literal, $access:expr, ($query:ty, $request:ty) => $status:literal $response:ty, $pace:ident;
+    )*) => {
+        $(
+            #[doc = $doc]
+            #[derive(Clone, Copy, Debug)]
+            pub enum $name {}
+            impl Endpoint for $name {
+                const ROW: Row = Row {
+                    name: stringify!($name),
+                    method: Method::$method,
+                    path: $path,
+                    access: $access,
+                    status: $status,
+                    pace: Pace::$pace,
+                    doc: $doc.trim_ascii(),
+                };
+                type Query = $query;
+                type Request = $request;
+                type Response = $response;
+            }
+        )*
+        /// Every endpoint there is.
+        pub const TABLE: &[Row] = &[$($name::ROW),*];
+    };
+}
+
+use Access::{Node, Open, Registration, User};
+use Action as A;
+
+endpoints! {
+    /// The process is alive.
+    Healthz = Get "/healthz", Open, (Nothing, Nothing) => 200 version::Health, Prompt;
+    /// The store can be read and written; 503 with the reason if not.
+    Readyz = Get "/readyz", Open, (Nothing, Nothing) => 200 version::Health, Prompt;
+    /// Prometheus text.
+    Metrics = Get "/metrics", Open, (Nothing, Nothing) => 200 Bytes, Prompt;
+    /// What the server is.
+    GetVersion = Get "/v1/version", User(A::ReadVersion), (Nothing, Nothing) => 200 version::VersionInfo, Prompt;
+    /// Who one is.
+    GetWhoAmI = Get "/v1/whoami", User(A::ReadVersion), (Nothing, Nothing) => 200 version::WhoAmI, Prompt;
+
+    /// All nodes, by id.
+    ListNodes = Get "/v1/nodes", User(A::ReadNodes), (Nothing, Nothing) => 200 node::NodesAnswer, Prompt;
+    /// One node.
+    GetNode = Get "/v1/nodes/{id}", User(A::ReadNodes), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
+    /// Empties a node: each task leaves once its replacement serves.
+    DrainNode = Post "/v1/nodes/{id}/drain", User(A::DrainNode), (Force, Nothing) => 200 node::NodeAnswer, Prompt;
+    /// Ends a drain and a cordon.
+    UncordonNode = Post "/v1/nodes/{id}/uncordon", User(A::UncordonNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
+    /// Keeps new tasks away; those that run stay.
+    CordonNode = Post "/v1/nodes/{id}/cordon", User(A::CordonNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
+    /// Ends a node's identity for good; its tasks are replaced at once.
+    RevokeNode = Post "/v1/nodes/{id}/revoke", User(A::RevokeNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
+    /// Ends a node's registration: it must register again, by its key.
+    ResetNode = Post "/v1/nodes/{id}/reset", User(A::ResetNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
+    /// Removes a node that is offline or revoked.
+    RemoveNode = Delete "/v1/nodes/{id}", User(A::RemoveNode), (Nothing, Nothing) => 204 Nothing, Prompt;
+    /// How far a drain is.
+    GetDrainStatus = Get "/v1/nodes/{id}/drain-status", User(A::ReadNodes), (Nothing, Nothing) => 200 node::DrainStatusAnswer, Prompt;
+
+    /// Creates a service.
+    CreateService = Post "/v1/services", User(A::CreateService), (Nothing, service::SpecRequest) => 201 service::ServiceAnswer, Prompt;
+    /// The services of the namespace, deleted ones included.
+    ListServices = Get "/v1/services", User(A::ReadServices), (Nothing, Nothing) => 200 service::ServicesAnswer, Prompt;
+    /// One service.
+    GetService = Get "/v1/services/{id}", User(A::ReadServices), (Nothing, Nothing) => 200 service::ServiceAnswer, Prompt;
+    /// Changes a service's spec, as a rolling update.
+    UpdateService = Put "/v1/services/{id}", User(A::UpdateService), (apply::ApplyQuery, service::SpecRequest) => 200 apply::ApplyAnswer, Prompt;
+    /// Creates or changes a service by name, or says what that would do.
+    Apply = Post "/v1/apply", User(A::UpdateService), (apply::ApplyQuery, service::SpecRequest) => 200 apply::ApplyAnswer, Prompt;
+    /// Takes a service down. Idempotent.
+    DeleteService = Delete "/v1/services/{id}", User(A::DeleteService), (Nothing, Nothing) => 204 Nothing, Prompt;
+    /// Where a service is reached.
+    GetEndpoints = Get "/v1/services/{id}/endpoints", User(A::ReadServices), (discovery::EndpointsQuery, Nothing) => 200 discovery::ServiceEndpoints, Prompt;
+    /// What a service waits for.
+    GetWhy = Get "/v1/services/{id}/why", User(A::ReadServices), (Nothing, Nothing) => 200 service::WhyAnswer, Prompt;
+    /// Changes a service's replica count.
+    ScaleService = Post "/v1/services/{id}/scale", User(A::ScaleService), (Force, service::ScaleRequest) => 200 service::ServiceAnswer, Prompt;
+    /// Rolls out another image.
+    RollOut = Post "/v1/services/{id}/rollout", User(A::RollOut), (Force, deployment::RolloutRequest) => 202 deployment::DeploymentAnswer, Prompt;
+    /// The newest deployment of a service.
+    GetServiceRollout = Get "/v1/services/{id}/rollout", User(A::ReadServices), (Nothing, Nothing) => 200 deployment::DeploymentAnswer, Prompt;
+    /// Goes back to an earlier version.
+    RollBack = Post "/v1/services/{id}/rollback", User(A::RollBack), (deployment::RollbackQuery, Nothing) => 202 deployment::DeploymentAnswer, Prompt;
+    /// One deployment.
+    GetRollout = Get "/v1/rollouts/{id}", User(A::ReadServices), (Nothing, Nothing) => 200 deployment::DeploymentAnswer, Prompt;
+    /// Tasks of the namespace, by id.
+    ListTasks = Get "/v1/tasks", User(A::ReadServices), (task::TasksQuery, Nothing) => 200 task::TasksAnswer, Prompt;
+    /// One task.
+    GetTask = Get "/v1/tasks/{id}", User(A::ReadServices), (Nothing, Nothing) => 200 task::TaskAnswer, Prompt;
+
+    /// Where the active services of the namespace are reached.
+    ListDiscovery = Get "/v1/discovery/services", User(A::ReadServices), (discovery::EndpointsQuery, Nothing) => 200 discovery::DiscoveryAnswer, Prompt;
+    /// Where one service is reached, by name.
+    GetDiscovery = Get "/v1/discovery/services/{name}", User(A::ReadServices), (discovery::EndpointsQuery, Nothing) => 200 discovery::ServiceEndpoints, Prompt;
+    /// Events, newest first.
+    ListEvents = Get "/v1/events", User(A::ReadEvents), (event::EventsQuery, Nothing) => 200 event::EventsAnswer, Prompt;
+    /// Audit records, newest first.
+    ListAudit = Get "/v1/audit", User(A::ReadAudit), (audit::AuditQuery, Nothing) => 200 audit::AuditAnswer, Prompt;
+    /// The log of a task, or of all tasks of a service: lines of text.
+    GetLogs = Get "/v1/logs", User(A::ReadLogs), (logs::LogsQuery, Nothing) => 200 Bytes, Stream;
+
+    /// Makes a namespace.
+    CreateNamespace = Post "/v1/namespaces", User(A::ManageNamespaces), (Nothing, namespace::NamespaceRequest) => 201 namespace::NamespaceAnswer, Prompt;
+    /// All namespaces, by name.
+    ListNamespaces = Get "/v1/namespaces", User(A::ManageNamespaces), (Nothing, Nothing) => 200 namespace::NamespacesAnswer, Prompt;
+    /// Deletes an empty namespace.
+    DeleteNamespace = Delete "/v1/namespaces/{name}", User(A::ManageNamespaces), (Nothing, Nothing) => 204 Nothing, Prompt;
+
+    /// A challenge to sign with a node key.
+    AgentChallenge = Post "/v1/agent/challenge", Registration, (Nothing, agent::ChallengeRequest) => 200 crate::identity::Challenge, Prompt;
+    /// Registers a node, for the first time or again.
+    AgentRegister = Post "/v1/agent/register", Registration, (Nothing, agent::RegisterRequest) => 201 agent::AgentResponse, Prompt;
+    /// A node is alive; answers its next credential.
+    AgentHeartbeat = Post "/v1/agent/heartbeat", Node, (Nothing, agent::HeartbeatRequest) => 200 agent::AgentResponse, Prompt;
+    /// What a node should run; waits for a change if asked to.
+    AgentDesired = Get "/v1/agent/desired", Node, (agent::DesiredQuery, Nothing) => 200 crate::agent::DesiredSet, Poll;
+    /// Where a node's tasks are.
+    AgentReports = Post "/v1/agent/reports", Node, (Nothing, agent::ReportsRequest) => 200 agent::ReportsAnswer, Prompt;
+    /// The values of the secrets of one of a node's tasks.
+    AgentSecrets = Get "/v1/agent/tasks/{id}/secrets", Node, (agent::NodeQuery, Nothing) => 200 agent::SecretsAnswer, Prompt;
+    /// Delivers a stream that someone waits for: the body of the request.
+    AgentStream = Post "/v1/agent/streams/{ticket}", Node, (agent::NodeQuery, Bytes) => 204 Nothing, Stream;
+    /// The tasks of a node, for agents of the existing implementation.
+    AgentTasks = Get "/v1/agent/tasks", Node, (agent::AgentTasksQuery, Nothing) => 200 agent::AgentTasksAnswer, Prompt;
+    /// Where one task is, from agents of the existing implementation.
+    AgentTaskStatus = Post "/v1/agent/tasks/{id}/status", Node, (Nothing, agent::StatusReport) => 200 task::TaskAnswer, Prompt;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_method_and_path_stands_in_the_table_once() {
+        let mut seen: Vec<_> = TABLE.iter().map(|row| (row.method, row.path)).collect();
+        seen.sort_unstable();
+        let all = seen.len();
+        seen.dedup();
+        assert_eq!(seen.len(), all);
+    }
+
+    #[test]
+    fn every_v1_route_asks_who_it_is_and_agents_have_their_own() {
+        for row in TABLE {
+            assert_eq!(row.path.starts_with("/v1/"), row.access != Access::Open, "{row:?}");
+            let for_agents = matches!(row.access, Access::Registration | Access::Node);
+            assert_eq!(row.path.starts_with("/v1/agent/"), for_agents, "{row:?}");
+            let of_users = row.access.action().is_none_or(|action| action.least_role().is_some());
+            assert_ne!(for_agents, of_users, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_filled_as_one_segment_each() {
+        assert_eq!(ScaleService::ROW.path_with(&["a/b c"]), "/v1/services/a%2Fb%20c/scale");
+        assert_eq!(ListNodes::ROW.path_with(&[]), "/v1/nodes");
+    }
+}

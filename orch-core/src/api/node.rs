@@ -1,0 +1,171 @@
+//! Nodes on the wire.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Resources, Time, is_false};
+use crate::cluster::Cluster;
+use crate::node::{self, NodeStatus};
+use crate::task::Health;
+use crate::time::Timestamp;
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub hostname: String,
+    /// Where its published ports are reached.
+    pub advertise_address: String,
+    /// What placement constraints look at.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// All that the machine has.
+    pub capacity: Resources,
+    /// What tasks may use.
+    pub allocatable: Resources,
+    /// What tasks reserve of that.
+    #[serde(default)]
+    pub reserved: Resources,
+    /// How many tasks hold something there.
+    #[serde(default)]
+    pub tasks: u32,
+    /// `unknown`, `ready`, `draining`, `offline` or `revoked`.
+    pub status: String,
+    /// Gets no new tasks, keeps those it has.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cordoned: bool,
+    /// Which registration counts: from 1.
+    #[serde(default)]
+    pub incarnation: u64,
+    /// The last heartbeat or registration that is known.
+    pub last_heartbeat_at: Time,
+    /// When it first registered.
+    pub created_at: Time,
+    /// When it last changed.
+    pub updated_at: Time,
+    /// Version of its agent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub agent_version: String,
+}
+
+impl Node {
+    /// A node as an image shows it. `last_heartbeat` is the live one, where it is known.
+    #[must_use]
+    pub fn view(cluster: &Cluster, node: &node::Node, last_heartbeat: Option<Timestamp>) -> Self {
+        let usage = cluster.index().usage(node.id);
+        Self {
+            id: node.id.to_string(),
+            hostname: node.name.to_string(),
+            advertise_address: node.advertise_address.clone(),
+            labels: node.labels.clone(),
+            capacity: node.capacity.into(),
+            allocatable: node.allocatable.into(),
+            reserved: usage.map(|usage| usage.reserved).unwrap_or_default().into(),
+            tasks: usage.map_or(0, |usage| usage.tasks),
+            status: node.status.as_str().to_owned(),
+            cordoned: node.cordoned,
+            incarnation: node.incarnation.0,
+            last_heartbeat_at: last_heartbeat.unwrap_or(node.updated_at).into(),
+            created_at: node.created_at.into(),
+            updated_at: node.updated_at.into(),
+            agent_version: node.agent_version.clone(),
+        }
+    }
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeAnswer {
+    /// The node.
+    pub node: Node,
+}
+
+/// All nodes, by id.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodesAnswer {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+}
+
+/// How far a drain is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainStatus {
+    /// Which node.
+    pub node_id: String,
+    /// Its status.
+    pub node_status: String,
+    /// `not_draining`, `pending`, `complete` or `offline`.
+    pub phase: String,
+    /// Tasks that were there when it is asked, stopping ones included.
+    pub total_tasks: u32,
+    /// Of those, not yet gone.
+    pub remaining_tasks: u32,
+    /// Tasks elsewhere that take the places of remaining ones.
+    pub replacement_tasks: u32,
+    /// Of those, serving.
+    pub replacement_ready: u32,
+    /// A replacement waits for room.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub insufficient_capacity: bool,
+    /// A sentence for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl DrainStatus {
+    /// How far the drain of a node is, as an image shows it.
+    #[must_use]
+    pub fn view(cluster: &Cluster, node: &node::Node) -> Self {
+        let here: Vec<_> = cluster.tasks_on_node(node.id).collect();
+        let remaining: Vec<_> = here.iter().filter(|task| !task.status.is_terminal()).collect();
+        let replacements: Vec<_> = remaining
+            .iter()
+            .filter_map(|old| {
+                let same_slot = cluster.tasks_of_service(old.service).filter(|new| {
+                    new.id != old.id && new.slot == old.slot && new.is_active() && new.node != Some(node.id)
+                });
+                same_slot.last()
+            })
+            .collect();
+        let ready = replacements.iter().filter(|task| {
+            let checked = cluster.revision_of(task).is_some_and(|r| r.spec.template.health.is_some());
+            match task.status {
+                crate::task::TaskStatus::Running(Health::Healthy) => true,
+                crate::task::TaskStatus::Running(Health::Unchecked) => !checked,
+                _ => false,
+            }
+        });
+        let waiting = replacements.iter().find(|task| task.node.is_none());
+        let phase = match node.status {
+            NodeStatus::Offline { .. } => "offline",
+            _ if !node.status.is_draining() => "not_draining",
+            _ if remaining.is_empty() => "complete",
+            _ => "pending",
+        };
+        Self {
+            node_id: node.id.to_string(),
+            node_status: node.status.as_str().to_owned(),
+            phase: phase.to_owned(),
+            total_tasks: count(here.len()),
+            remaining_tasks: count(remaining.len()),
+            replacement_tasks: count(replacements.len()),
+            replacement_ready: count(ready.count()),
+            insufficient_capacity: waiting.is_some(),
+            message: waiting.and_then(|task| task.note.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// How far a drain is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainStatusAnswer {
+    /// How far.
+    pub drain_status: DrainStatus,
+}

@@ -1,0 +1,104 @@
+use super::*;
+use crate::api::strict;
+
+fn wire(json: &str) -> ServiceSpec {
+    strict::read_json(json.as_bytes()).unwrap()
+}
+
+fn parse(json: &str) -> Result<service::ServiceSpec, Rejection> {
+    wire(json).parse(&FieldPath::new("spec"))
+}
+
+fn refused(json: &str) -> String {
+    match parse(json) {
+        Err(Rejection::Invalid { field, .. }) => field.to_string(),
+        other => panic!("{json}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_spec_with_name_and_image_has_the_documented_defaults() {
+    let spec = parse(r#"{"name":"web","image":"web:1"}"#).unwrap();
+    assert_eq!(spec.replicas, 0);
+    assert_eq!(spec.template.requests, crate::node::Resources::new(100, 128 << 20));
+    assert_eq!(spec.template.limits, spec.template.requests);
+    assert_eq!(spec.template.restart, service::RestartPolicy::default());
+    assert_eq!(spec.template.stop.grace, Duration::from_secs(10));
+    assert_eq!(spec.rollout, RolloutPolicy::default());
+    assert_eq!(spec.template.health, None);
+}
+
+#[test]
+fn what_the_server_sends_it_also_takes() {
+    let full = r#"{
+        "name":"web","image":"reg.example/web:1","replicas":3,"stateful":true,
+        "command":["serve"],"entrypoint":["/bin/x"],"workdir":"/srv","env":{"A":"b"},
+        "secret_refs":[{"name":"prod/db","env":"DB"},{"name":"tls","key":"k","file":"/run/tls"}],
+        "ports":[{"protocol":"tcp","container_port":80},{"protocol":"udp","container_port":53,"published_port":5353}],
+        "resource_requirements":{"requests":{"cpu":"250m","memory":"64Mi"},"limits":{"cpu":1000,"memory":0}},
+        "security_context":{"user":"1000:1000","cap_add":["cap_net_admin"],"host_path_mounts":[{"host_path":"/a","container_path":"/b"}]},
+        "healthcheck":{"type":"http","path":"/healthz","port":80,"interval":1000000000},
+        "restart_policy":{"condition":"on_failure","max_attempts":5,"backoff":{"initial":2000000000}},
+        "placement_constraints":[{"key":"zone","operator":"not_equals","value":"a"}],
+        "routes":[{"host":"example.org","path_prefix":"/","port":80,"tls":true}],
+        "labels":{"team":"x"},"stop_signal":"SIGINT","stop_grace":3000000000,"init":true,
+        "rollout":{"max_unavailable":1,"max_surge":0,"on_failure":"pause"}
+    }"#;
+    let spec = parse(full).unwrap();
+    let sent = serde_json::to_string(&ServiceSpec::from(&spec)).unwrap();
+    assert_eq!(parse(&sent).unwrap(), spec);
+}
+
+#[test]
+fn each_rule_is_answered_with_the_path_of_its_field() {
+    let with = |rest: &str| format!(r#"{{"name":"web","image":"web:1",{rest}}}"#);
+    for (rest, field) in [
+        (r#""replicas":10001"#, "spec.replicas"),
+        (r#""env":{"1A":"x"}"#, "spec.env"),
+        (r#""workdir":"srv""#, "spec.workdir"),
+        (r#""ports":[{"container_port":0}]"#, "spec.ports[0].container_port"),
+        (r#""ports":[{"container_port":1},{"container_port":1}]"#, "spec.ports[1].container_port"),
+        (
+            r#""resource_requirements":{"requests":{"cpu":200},"limits":{"cpu":100}}"#,
+            "spec.resource_requirements.requests.cpu",
+        ),
+        (r#""healthcheck":{"type":"tcp"}"#, "spec.healthcheck.port"),
+        (
+            r#""ports":[{"container_port":1}],"healthcheck":{"type":"http","path":"//x"}"#,
+            "spec.healthcheck.path",
+        ),
+        (
+            r#""ports":[{"container_port":1}],"healthcheck":{"type":"tcp","path":"/x"}"#,
+            "spec.healthcheck.path",
+        ),
+        (r#""security_context":{"cap_add":["a b"]}"#, "spec.security_context.cap_add[0]"),
+        (
+            r#""security_context":{"host_path_mounts":[{"host_path":"/a/../b","container_path":"/b"}]}"#,
+            "spec.security_context.host_path_mounts[0].host_path",
+        ),
+        (r#""routes":[{"host":"h","path_prefix":"/","port":9}]"#, "spec.routes[0].port"),
+        (r#""secret_refs":[{"name":"a","env":"A","file":"/a"}]"#, "spec.secret_refs[0].file"),
+        (r#""secret_refs":[{"name":"prod/db"}],"env":{"prod/db":"x"}"#, "spec.secret_refs[0]"),
+        (r#""rollout":{"max_surge":0}"#, "spec.rollout.max_surge"),
+        (r#""stop_signal":"TERM""#, "spec.stop_signal"),
+        (r#""labels":{"orch.task_id":"x"}"#, "spec.labels"),
+        (r#""autoscaling":{"enabled":true}"#, "spec.autoscaling"),
+        (r#""volume_claims":[{"claim":"a","target":"/a"}]"#, "spec.volume_claims"),
+        (r#""image_pull_secret":"x""#, "spec.image_pull_secret"),
+    ] {
+        assert_eq!(refused(&with(rest)), field, "{rest}");
+    }
+    assert_eq!(refused(r#"{"name":"Web","image":"web"}"#), "spec.name");
+    assert_eq!(refused(r#"{"name":"web"}"#), "spec.image");
+}
+
+#[test]
+fn what_is_left_out_of_requests_and_limits_follows_from_the_other() {
+    let cpu = |json: &str| {
+        let spec = parse(&format!(r#"{{"name":"w","image":"w","resource_requirements":{json}}}"#)).unwrap();
+        (spec.template.requests.cpu_millis, spec.template.limits.cpu_millis)
+    };
+    assert_eq!(cpu(r#"{"requests":{"cpu":"2"}}"#), (2000, 2000));
+    assert_eq!(cpu(r#"{"limits":{"cpu":"50m"}}"#), (50, 50));
+    assert_eq!(cpu(r#"{"requests":{"cpu":0},"limits":{"cpu":300}}"#), (100, 300));
+}

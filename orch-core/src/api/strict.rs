@@ -1,0 +1,116 @@
+//! Reading what a caller sent: strictly, with the path of what is wrong.
+
+use serde::de::{Deserialize, Deserializer};
+
+use crate::command::{FieldPath, Rejection};
+
+/// Reads a wire type and refuses fields that it does not have. Works for JSON and YAML alike.
+///
+/// # Errors
+/// [`Rejection::Invalid`] with the path of the first field that is wrong, or of the unknown ones.
+pub fn read<'de, T, D>(deserializer: D) -> Result<T, Rejection>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let mut unknown = Vec::new();
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
+    let value = serde_ignored::deserialize(tracked, |path| unknown.push(path_of(&path)));
+    match value {
+        Err(error) => {
+            let field = track.path().to_string();
+            let field = if field == "." { FieldPath::new("body") } else { FieldPath::new(&field) };
+            Err(Rejection::invalid(field, error.to_string(), "a value of the documented type"))
+        }
+        Ok(value) => match unknown.as_slice() {
+            [] => Ok(value),
+            [first, ..] => Err(Rejection::invalid(
+                first.clone(),
+                "there is no such field".to_owned(),
+                format!("only documented fields; unknown here: {}", list(&unknown)),
+            )),
+        },
+    }
+}
+
+/// Reads exactly one JSON value from the bytes of a request.
+///
+/// # Errors
+/// As [`read`]; and where something follows the value.
+pub fn read_json<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, Rejection> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = read(&mut deserializer)?;
+    deserializer.end().map_err(|_| {
+        Rejection::invalid(
+            FieldPath::new("body"),
+            "something follows the JSON value",
+            "exactly one JSON object",
+        )
+    })?;
+    Ok(value)
+}
+
+fn list(fields: &[FieldPath]) -> String {
+    fields
+        .iter()
+        .take(8)
+        .map(|field| format!("`{}`", field.as_str().escape_debug()))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn path_of(path: &serde_ignored::Path<'_>) -> FieldPath {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => FieldPath::default(),
+        Path::Seq { parent, index } => path_of(parent).index(*index),
+        Path::Map { parent, key } => path_of(parent).field(key),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            path_of(parent)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Outer {
+        #[serde(default)]
+        list: Vec<Inner>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    struct Inner {
+        number: u8,
+    }
+
+    fn problem(json: &str) -> (String, String) {
+        match read_json::<Outer>(json.as_bytes()) {
+            Err(Rejection::Invalid { field, problem, .. }) => (field.to_string(), problem),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_answered_with_its_path() {
+        let (field, problem) = problem(r#"{"list":[{"number":1},{"number":"x"}]}"#);
+        assert_eq!(field, "list[1].number");
+        assert!(problem.contains("u8"), "{problem}");
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_wherever_they_are() {
+        assert_eq!(problem(r#"{"list":[{"number":1,"colour":2}]}"#).0, "list[0].colour");
+        assert_eq!(problem(r#"{"size":1}"#).0, "size");
+    }
+
+    #[test]
+    fn exactly_one_value_is_read() {
+        assert_eq!(problem("{} {}").0, "body");
+        assert_eq!(problem("").0, "body");
+        assert_eq!(read_json::<Outer>(b" {\"list\":[{\"number\":3}]} ").unwrap().list[0].number, 3);
+    }
+}
