@@ -189,6 +189,8 @@ impl World {
             ports: ports.collect(),
             desired: DesiredStatus::Running,
             desired_since: self.now,
+            stop_cause: None,
+            failures_before: 0,
             status: if node.is_some() { TaskStatus::Assigned } else { TaskStatus::Pending },
             status_since: self.now,
             attempt: Attempt::FIRST,
