@@ -2,5 +2,6 @@
 //!
 //! Each suite is a macro that makes one `#[tokio::test]` per promise, so the caller needs tokio with `macros` and `rt`.
 
+pub mod runtime;
 pub mod sample;
 pub mod store;
