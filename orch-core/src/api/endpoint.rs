@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    agent, apply, audit, deployment, discovery, event, logs, namespace, node, service, task, version,
+    Force, agent, apply, audit, deployment, discovery, event, logs, namespace, node, service, task, version,
 };
 use crate::identity::Action;
 

@@ -1,89 +1,115 @@
 //! [`ControlPlane`]: the shell around the decisions.
+//!
+//! A map. A call comes in through the handle (here, or [`local_agent`] for nodes, which [`authenticate`] lets in), is erased
+//! to a [`call`] and queued. The [`writer`] forms a [`group`] of calls, timers and touched services ([`dirty`], [`timers`]),
+//! commits it, and hands it to [`publish`], which shows it to readers ([`query`]), listeners ([`feed`]) and waiting polls
+//! ([`desired`]). Beside it: [`clock`], [`liveness`], [`streams`], [`logs`], [`history`], [`health`].
 
 use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::agent::AgentApi;
 use crate::cluster::Cluster;
 use crate::command::{Command, ExecuteError};
-use crate::env::SharedEnv;
-use crate::identity::{
-    AuthError, Authorized, Authorizer, CredentialIssuer, CredentialValidator, Denied, Enrollment,
-    PeerCertificate, Permit, Principal, RequestContext, Scope, UserAuthenticator, UserProof,
-};
-use crate::name::IdempotencyKey;
-use crate::record::RequestDigest;
-use crate::schedule::Scheduler;
-use crate::secret::SecretProvider;
-use crate::store::Store;
+use crate::env::{EnvExt as _, SharedEnv};
+use crate::id::{IdStream, ServiceId};
+use crate::identity::{self, AuthError, Authorized, Denied, Permit, Principal, Scope, UserProof};
+use crate::reconcile::Held;
+use crate::store::{Store, StoreError};
+use crate::time::Timestamp;
 
+mod authenticate;
+mod authority;
+mod call;
+mod clock;
+mod desired;
+mod dirty;
+pub mod feed;
+mod group;
+pub mod health;
+pub mod history;
+pub mod liveness;
+pub mod local_agent;
+pub mod logs;
+mod metric;
+mod own;
+pub mod parts;
 pub mod policy;
+mod publish;
 pub mod query;
+mod shared;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod writer;
 
+pub use feed::{CommitFeed, EventFeed, Lagged};
+pub use health::Health;
+pub use liveness::NodeLiveness;
+pub use logs::LogsError;
+pub use parts::{AgentConnection, Builder, NoSecrets, Parts, RequestOptions, StartError};
 pub use policy::ClusterPolicy;
 
-/// A running control plane. Clones are handles on the same one.
+/// A running control plane. Clones are handles on the same one; it ends by [`ControlPlane::shutdown`], or with the last.
 #[derive(Clone)]
 pub struct ControlPlane {
     inner: Arc<Inner>,
 }
 
-struct Inner {}
-
-/// The parts a control plane is made of. Everything but the environment and the store has a default.
-pub struct Parts {
-    /// Clocks, tasks, entropy.
-    pub env: SharedEnv,
-    /// Where the state is kept.
-    pub store: Arc<dyn Store>,
-    /// Who users are.
-    pub users: Arc<dyn UserAuthenticator>,
-    /// What they may.
-    pub authorizer: Arc<dyn Authorizer>,
-    /// Makes node credentials.
-    pub issuer: Arc<dyn CredentialIssuer>,
-    /// Recognises node credentials.
-    pub validator: Arc<dyn CredentialValidator>,
-    /// Lets nodes in.
-    pub enrollment: Arc<dyn Enrollment>,
-    /// Values of secrets.
-    pub secrets: Arc<dyn SecretProvider>,
-    /// Where tasks go.
-    pub scheduler: Arc<dyn Scheduler>,
-    /// What specs may ask for, and the clocks of the cluster.
-    pub policy: ClusterPolicy,
+struct Inner {
+    shared: Arc<shared::Shared>,
+    queue: mpsc::Sender<call::Call>,
 }
 
-/// What comes with a request besides the command.
-#[derive(Clone, Debug, Default)]
-pub struct RequestOptions {
-    /// Where the request came from.
-    pub context: RequestContext,
-    /// The caller's key, and a keyed digest of the request.
-    pub idempotency: Option<(IdempotencyKey, RequestDigest)>,
-}
-
-/// The connection that an agent's calls come over.
-#[derive(Clone, Debug, Default)]
-pub struct AgentConnection {
-    /// The verified client certificate.
-    pub peer: Option<PeerCertificate>,
-    /// SHA-256 of the certificate that the server showed.
-    pub server_certificate: Option<[u8; 32]>,
-    /// Request id and source.
-    pub context: RequestContext,
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
 }
 
 impl ControlPlane {
+    /// Collects the parts of a control plane.
+    pub fn builder(env: SharedEnv, store: Arc<dyn Store>) -> Builder {
+        Builder::new(env, store)
+    }
+
     /// Opens the store and starts the writer.
     ///
     /// # Errors
     /// The store cannot be opened.
-    pub async fn start(parts: Parts) -> Result<Self, crate::store::StoreError> {
-        let _ = parts;
-        todo!()
+    pub async fn start(parts: Parts) -> Result<Self, StoreError> {
+        let env = Arc::clone(&parts.env);
+        let fresh = IdStream::seeded(env.random_u64()).next();
+        let (epoch, image) = parts.store.open(fresh).await?;
+        let clock = clock::ClusterClock::start(Arc::clone(&env), clock::newest(&image.rows));
+        let cluster = Cluster::from_rows(image.cluster, image.revision, image.rows);
+        let liveness = liveness::Liveness::new(&parts.policy, env.monotonic());
+        let published = publish::Published::new(cluster, &liveness);
+        let shared = Arc::new(shared::Shared {
+            parts,
+            clock,
+            liveness,
+            published,
+            health: health::HealthCell::new(),
+            streams: streams::Streams::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        metric::describe();
+        shared.health.set(Health::Ready);
+        let (queue, calls) = mpsc::channel(writer::QUEUE);
+        let writer = writer::Writer::new(Arc::clone(&shared), calls, epoch);
+        env.spawn(Box::pin(shared.tasks.track_future(writer.run())));
+        env.spawn(Box::pin(shared.tasks.track_future(history::forget(Arc::clone(&shared)))));
+        shared.tasks.close();
+        Ok(Self { inner: Arc::new(Inner { shared, queue }) })
     }
 
-    /// Carries out a command; answers once it is durable.
+    /// Carries out a command; answers once it is durable. Dropping the future does not take the command back.
     ///
     /// # Errors
     /// See [`ExecuteError`].
@@ -105,8 +131,16 @@ impl ControlPlane {
         command: C,
         options: RequestOptions,
     ) -> Result<C::Output, ExecuteError> {
-        let _ = (permit, command, options, &self.inner);
-        todo!()
+        let seed = self.shared().parts.env.random_u64();
+        let (call, answer) = call::Call::new(permit, command, options, seed);
+        if self.inner.queue.send(call).await.is_err() {
+            return Err(ExecuteError::Unavailable {
+                retry_after: std::time::Duration::from_secs(1),
+                cause: "the control plane is shutting down".into(),
+            });
+        }
+        let ended = |_| Err(ExecuteError::Uncertain("the writer ended before it answered".into()));
+        answer.await.unwrap_or_else(ended)
     }
 
     /// Who a user is.
@@ -114,8 +148,7 @@ impl ControlPlane {
     /// # Errors
     /// Nobody we let in.
     pub async fn authenticate(&self, proof: &UserProof) -> Result<Principal, AuthError> {
-        let _ = proof;
-        todo!()
+        self.shared().parts.users.authenticate(proof).await.map(Principal::User)
     }
 
     /// Whether a principal may do something: the proof that [`ControlPlane::execute`] and [`ControlPlane::read`] take.
@@ -123,32 +156,73 @@ impl ControlPlane {
     /// # Errors
     /// It may not.
     pub fn authorize<C: Authorized>(&self, principal: Principal, scope: Scope) -> Result<Permit<C>, Denied> {
-        let _ = (principal, scope);
-        todo!()
+        identity::authorize(self.shared().parts.authorizer.as_ref(), principal, scope)
     }
 
     /// What can be read under a permit.
     #[must_use]
     pub fn read<Q: query::Query>(&self, permit: &Permit<Q>) -> query::View {
-        let _ = permit;
-        todo!()
+        query::View::new(self.image(), permit.scope().clone(), Arc::clone(self.shared()))
+    }
+
+    /// What is held back of a service, and what it waits for.
+    #[must_use]
+    pub fn held(&self, permit: &Permit<query::ReadServices>, service: ServiceId) -> Vec<Held> {
+        self.read(permit).held(service)
+    }
+
+    /// Waits until `look` finds in an image what it looks for. `None`: the control plane ended first. Cancel-safe.
+    pub async fn wait_for<T>(
+        &self,
+        permit: &Permit<query::ReadServices>,
+        mut look: impl FnMut(&query::View) -> Option<T> + Send,
+    ) -> Option<T> {
+        let mut images: watch::Receiver<Arc<Cluster>> = self.shared().published.watch();
+        loop {
+            let image = Arc::clone(&images.borrow_and_update());
+            let view = query::View::new(image, permit.scope().clone(), Arc::clone(self.shared()));
+            if let Some(found) = look(&view) {
+                return Some(found);
+            }
+            tokio::select! {
+                biased;
+                () = self.shared().stop.cancelled() => return None,
+                changed = images.changed() => changed.ok()?,
+            }
+        }
     }
 
     /// What an agent asks, in process. Credentials are checked here as over HTTP.
     #[must_use]
     pub fn agent_api(&self, connection: AgentConnection) -> Arc<dyn AgentApi> {
-        let _ = connection;
-        todo!()
+        Arc::new(local_agent::LocalAgent { plane: self.clone(), connection })
     }
 
     /// The image as readers see it, for parts of the same process that hold no permit: metrics, tests.
     #[must_use]
     pub fn image(&self) -> Arc<Cluster> {
-        todo!()
+        self.shared().published.image()
+    }
+
+    /// Cluster time: what expiry is judged by.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared().clock.now()
+    }
+
+    /// Whether it can do its work.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared().health.get()
     }
 
     /// Answers what was accepted, stops the writer, closes.
     pub async fn shutdown(&self) {
-        todo!()
+        self.shared().stop.cancel();
+        self.shared().tasks.wait().await;
+    }
+
+    fn shared(&self) -> &Arc<shared::Shared> {
+        &self.inner.shared
     }
 }

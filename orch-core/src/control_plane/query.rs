@@ -1,9 +1,16 @@
 //! What can be read, under which permit.
 
+use std::fmt;
 use std::sync::Arc;
 
+use super::liveness::NodeLiveness;
+use super::shared::Shared;
 use crate::cluster::Cluster;
+use crate::id::{NodeId, ServiceId};
 use crate::identity::{Action, Authorized, Scope};
+use crate::name::Namespace;
+use crate::reconcile::Held;
+use crate::time::Timestamp;
 
 /// Marks what a permit for reading is for.
 pub trait Query: Authorized + Send + Sync + 'static {}
@@ -35,19 +42,29 @@ queries! {
 }
 
 /// One image, as far as a permit reaches.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct View {
     cluster: Arc<Cluster>,
     scope: Scope,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let revision = self.cluster.revision();
+        f.debug_struct("View")
+            .field("revision", &revision)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
 }
 
 impl View {
-    #[allow(dead_code)]
-    pub(super) fn new(cluster: Arc<Cluster>, scope: Scope) -> Self {
-        Self { cluster, scope }
+    pub(super) fn new(cluster: Arc<Cluster>, scope: Scope, shared: Arc<Shared>) -> Self {
+        Self { cluster, scope, shared }
     }
 
-    /// The whole image. Objects of namespaces outside [`View::scope`] are not the caller's to see.
+    /// The whole image. Objects of namespaces for which [`View::visible`] is false are not the caller's to see.
     #[must_use]
     pub fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
@@ -57,5 +74,46 @@ impl View {
     #[must_use]
     pub fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    /// Whether objects of a namespace are the caller's to see.
+    #[must_use]
+    pub fn visible(&self, namespace: &Namespace) -> bool {
+        reaches(&self.scope, namespace)
+    }
+
+    /// Cluster time, for what depends on it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// When a node was last heard of; `None`: not since this server started.
+    #[must_use]
+    pub fn last_heartbeat(&self, node: NodeId) -> Option<Timestamp> {
+        self.shared.liveness.last_heartbeat(node)
+    }
+
+    /// How recently a node was heard of.
+    #[must_use]
+    pub fn liveness(&self, node: NodeId) -> NodeLiveness {
+        self.shared.liveness.of(node, self.shared.parts.env.monotonic())
+    }
+
+    /// What is held back of a service, and what it waits for. Nothing of a service that is not the caller's to see.
+    #[must_use]
+    pub fn held(&self, service: ServiceId) -> Vec<Held> {
+        match self.cluster.service(service) {
+            Some(row) if self.visible(&row.namespace) => self.shared.published.held(service).to_vec(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+pub(super) fn reaches(scope: &Scope, namespace: &Namespace) -> bool {
+    match scope {
+        Scope::Cluster => true,
+        Scope::Namespace(of) => of == namespace,
+        Scope::Node(_) => false,
     }
 }

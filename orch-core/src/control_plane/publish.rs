@@ -1,0 +1,103 @@
+//! Makes a durable group visible: the image, the feed, the bells of the nodes, the reasons for what is held back.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::desired::{self, Bells};
+use super::feed::{Feed, Item};
+use super::liveness::Liveness;
+use super::metric;
+use crate::cluster::{Change, Cluster, Committed, Key, Revision, Transaction};
+use crate::id::ServiceId;
+use crate::node::NodeStatus;
+use crate::reconcile::Held;
+
+/// What readers see.
+pub(super) struct Published {
+    image: watch::Sender<Arc<Cluster>>,
+    held: Mutex<BTreeMap<ServiceId, Arc<[Held]>>>,
+    pub(super) feed: Feed,
+    pub(super) bells: Bells,
+}
+
+impl Published {
+    pub(super) fn new(cluster: Cluster, liveness: &Liveness) -> Self {
+        liveness.set_count(heartbeating(&cluster));
+        Self {
+            image: watch::Sender::new(Arc::new(cluster)),
+            held: Mutex::default(),
+            feed: Feed::new(),
+            bells: Bells::default(),
+        }
+    }
+
+    pub(super) fn image(&self) -> Arc<Cluster> {
+        Arc::clone(&self.image.borrow())
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Arc<Cluster>> {
+        self.image.subscribe()
+    }
+
+    pub(super) fn held(&self, service: ServiceId) -> Arc<[Held]> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.get(&service).cloned().unwrap_or_else(|| Arc::new([]))
+    }
+
+    pub(super) fn set_held(&self, service: ServiceId, reasons: Vec<Held>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if reasons.is_empty() {
+            held.remove(&service);
+        } else {
+            held.insert(service, reasons.into());
+        }
+    }
+
+    /// A group became durable, and `after` is the image with it.
+    pub(super) fn group(
+        &self,
+        after: &Cluster,
+        group: Vec<Transaction>,
+        liveness: &Liveness,
+        took: Duration,
+    ) {
+        let before = self.image();
+        metric::committed(group.len(), took);
+        group.iter().for_each(|transaction| metric::applied(&before, transaction));
+        let woken = desired::changed_nodes(&before, after, &group);
+        let changes = || group.iter().flat_map(|transaction| &transaction.changes);
+        if changes().any(|change| matches!(change, Change::Node(_) | Change::Remove(Key::Node(_)))) {
+            liveness.set_count(heartbeating(after));
+        }
+        self.image.send_replace(Arc::new(after.clone()));
+        for change in changes() {
+            match change {
+                Change::Remove(Key::Node(node)) => {
+                    liveness.forget(*node);
+                    self.bells.remove(*node);
+                }
+                Change::Remove(Key::Service(service)) => self.set_held(*service, Vec::new()),
+                _ => {}
+            }
+        }
+        woken.into_iter().for_each(|node| self.bells.ring(node));
+        for (revision, transaction) in (before.revision().0 + 1..).zip(group) {
+            let committed = Committed { revision: Revision(revision), transaction: Arc::new(transaction) };
+            self.feed.send(Item::Committed(Arc::new(committed)));
+        }
+    }
+
+    /// The image was loaded anew: what lies between is not known.
+    pub(super) fn reloaded(&self, cluster: &Cluster, liveness: &Liveness) {
+        liveness.set_count(heartbeating(cluster));
+        self.image.send_replace(Arc::new(cluster.clone()));
+        self.bells.ring_all();
+    }
+}
+
+fn heartbeating(cluster: &Cluster) -> usize {
+    cluster.nodes().filter(|node| node.status != NodeStatus::Revoked).count()
+}

@@ -1,0 +1,385 @@
+//! The writer: the one task that changes anything. Queue → decide on `head` → reconcile → commit → publish → answer.
+//!
+//! `head` is the published image between groups. Within a group it runs ahead; a group that is not written puts it back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::call::{Call, Cause, Settled};
+use super::clock;
+use super::dirty::Dirty;
+use super::group::{Group, Outcome};
+use super::health::Health;
+use super::metric::{self, Measured};
+use super::own::{ClockStepped, limit_of_prune};
+use super::shared::Shared;
+use super::timers::{Timer, Timers};
+use crate::cluster::{Change, Cluster};
+use crate::command::{NodeFellSilent, PruneState};
+use crate::env::{EnvExt as _, SharedEnv};
+use crate::id::IdStream;
+use crate::node::{Node, NodeStatus};
+use crate::store::{CommitError, Epoch, Image, StoreError};
+use crate::time::Monotonic;
+
+/// How many calls wait at most; whoever comes then waits to be let in.
+pub(super) const QUEUE: usize = 1_024;
+/// How many calls one group decides at most.
+const MAX_CALLS: usize = 256;
+/// A commit that takes longer counts as one whose outcome is not known.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The first pause after a group was not written, doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Every service is looked at so often, whatever happened.
+const SWEEP_EVERY: Duration = Duration::from_secs(300);
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+const CLOCK_EVERY: Duration = Duration::from_secs(5);
+/// A timer that fires so late says that this process did not run meanwhile, and could hear no heartbeat.
+const STALL: Duration = Duration::from_secs(5);
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    env: SharedEnv,
+    queue: mpsc::Receiver<Call>,
+    scheduler: Measured,
+    epoch: Epoch,
+    head: Cluster,
+    dirty: Dirty,
+    timers: Timers,
+    mode: Mode,
+    pause: Duration,
+}
+
+/// Whether the store takes what is decided.
+#[derive(Clone, Copy)]
+enum Mode {
+    Writing,
+    /// The last group was not written: nothing is decided until then.
+    Paused(Monotonic),
+    /// It is not known what the store holds: it is opened again then.
+    Reopening(Monotonic),
+    /// Another writer took over. There is no way back but a new start.
+    Fenced,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, queue: mpsc::Receiver<Call>, epoch: Epoch) -> Self {
+        let env = Arc::clone(&shared.parts.env);
+        let scheduler = Measured { scheduler: Arc::clone(&shared.parts.scheduler), env: Arc::clone(&env) };
+        let head = (*shared.published.image()).clone();
+        let mut writer = Self {
+            env,
+            queue,
+            scheduler,
+            epoch,
+            head,
+            dirty: Dirty::default(),
+            timers: Timers::default(),
+            mode: Mode::Writing,
+            pause: FIRST_PAUSE,
+            shared,
+        };
+        writer.arm();
+        writer
+    }
+
+    /// Runs until everything that was accepted is answered after the stop, or every handle is gone.
+    pub(super) async fn run(mut self) {
+        let stop = self.shared.stop.clone();
+        let mut calls = Vec::with_capacity(MAX_CALLS);
+        loop {
+            let wake = self.env.sleep_until(self.next_wake());
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !self.queue.is_closed() => self.queue.close(),
+                count = self.queue.recv_many(&mut calls, MAX_CALLS) => if count == 0 { break },
+                () = wake => {}
+            }
+            self.turn(&mut calls).await;
+        }
+        self.shared.health.set(Health::Stopped);
+    }
+
+    fn next_wake(&self) -> Monotonic {
+        match self.mode {
+            Mode::Paused(until) | Mode::Reopening(until) => until,
+            Mode::Writing if !self.dirty.is_empty() => self.env.monotonic(),
+            Mode::Writing => self.timers.next().unwrap_or_else(|| self.in_time(SWEEP_EVERY)),
+            Mode::Fenced => self.in_time(SWEEP_EVERY),
+        }
+    }
+
+    async fn turn(&mut self, calls: &mut Vec<Call>) {
+        self.recover().await;
+        if let Some(refusal) = self.refusal() {
+            calls.drain(..).for_each(|call| call.refuse(&refusal));
+            return;
+        }
+        let outcome = self.form(calls);
+        self.commit(outcome).await;
+    }
+
+    /// Decides what is queued and due, and looks at what that touched.
+    fn form(&mut self, calls: &mut Vec<Call>) -> Outcome {
+        let now = self.env.monotonic();
+        let due = self.due(now);
+        let shared = Arc::clone(&self.shared);
+        let mut group =
+            Group::begin(&mut self.head, &mut self.dirty, &shared.parts.policy, shared.clock.now());
+        calls.drain(..).for_each(|call| group.decide(call));
+        for timer in due {
+            let seed = self.env.random_u64();
+            let next = match timer {
+                Timer::Node(node) => {
+                    let Some(row) = shared.published.image().node(node).cloned() else { continue };
+                    group.decide_own(
+                        "node-monitor",
+                        seed,
+                        NodeFellSilent { node, incarnation: row.incarnation },
+                    );
+                    liveness_timeout(&shared)
+                }
+                Timer::Prune => {
+                    let limit = limit_of_prune();
+                    let removed = group.decide_own("retention-controller", seed, PruneState { limit });
+                    if removed.is_some_and(|removed| removed >= limit) { FIRST_PAUSE } else { PRUNE_EVERY }
+                }
+                Timer::Clock => {
+                    if let Some(micros) = shared.clock.step() {
+                        shared.liveness.grant_grace(now);
+                        group.decide_own("clock", seed, ClockStepped { micros });
+                    }
+                    CLOCK_EVERY
+                }
+                Timer::Service(_) | Timer::Sweep => continue,
+            };
+            group.outcome.fired.push(timer);
+            self.timers.set(timer, now + next);
+        }
+        group.reconcile(&self.scheduler, &self.env);
+        group.outcome
+    }
+
+    /// Takes the timers that are due. Services go to the queue of the touched; a node that was heard of is waited for anew.
+    fn due(&mut self, now: Monotonic) -> Vec<Timer> {
+        let mut due = Vec::new();
+        while let Some((at, timer)) = self.timers.pop_due(now) {
+            if now.since(at) > STALL {
+                self.shared.liveness.grant_grace(now);
+            }
+            match timer {
+                Timer::Service(service) => self.dirty.mark(service),
+                Timer::Sweep => {
+                    self.dirty.mark_all(&self.head);
+                    self.timers.set(Timer::Sweep, now + SWEEP_EVERY);
+                }
+                Timer::Node(node) => {
+                    let silent_at = self.shared.liveness.silent_at(node);
+                    if !self.head.node(node).is_some_and(|node| is_waited_for(node)) {
+                        continue;
+                    } else if silent_at > now {
+                        self.timers.set(timer, silent_at);
+                    } else {
+                        due.push(timer);
+                    }
+                }
+                Timer::Prune | Timer::Clock => due.push(timer),
+            }
+        }
+        due
+    }
+
+    async fn commit(&mut self, mut outcome: Outcome) {
+        if outcome.transactions.is_empty() {
+            self.keep(&mut outcome);
+            return outcome.settle(&Settled::Durable);
+        }
+        let base = self.shared.published.image().revision();
+        let began = self.env.monotonic();
+        let timeout = self.env.sleep(COMMIT_TIMEOUT);
+        let result = {
+            let commit = self.shared.parts.store.commit(self.epoch, base, &outcome.transactions);
+            tokio::select! {
+                biased;
+                result = commit => result,
+                () = timeout => Err(CommitError::Unknown("the store did not answer in 30 seconds".into())),
+            }
+        };
+        match result {
+            Ok(revision) => {
+                debug_assert_eq!(revision, self.head.revision(), "a store counts transactions without a gap");
+                self.resume();
+                self.keep(&mut outcome);
+                self.arm_nodes(&outcome);
+                let took = self.env.monotonic().since(began);
+                let group = std::mem::take(&mut outcome.transactions);
+                self.shared.published.group(&self.head, group, &self.shared.liveness, took);
+                outcome.settle(&Settled::Durable);
+            }
+            Err(error) => self.failed(outcome, error),
+        }
+    }
+
+    /// What the looks of a group found holds from now on.
+    fn keep(&mut self, outcome: &mut Outcome) {
+        for (service, look) in std::mem::take(&mut outcome.looks) {
+            let timer = Timer::Service(service);
+            match look.look_again {
+                Some(at) => self.timers.set(timer, self.shared.clock.monotonic_at(at)),
+                None => self.timers.clear(timer),
+            }
+            self.shared.published.set_held(service, look.held);
+        }
+    }
+
+    /// A group is not, or not surely, written: `head` goes back, and what the group was about is done again.
+    fn failed(&mut self, mut outcome: Outcome, error: CommitError) {
+        let now = self.env.monotonic();
+        self.head = (*self.shared.published.image()).clone();
+        outcome.looks.keys().for_each(|service| self.dirty.mark(*service));
+        std::mem::take(&mut outcome.fired).into_iter().for_each(|timer| self.timers.set(timer, now));
+        match error {
+            CommitError::NotWritten(cause) => {
+                metric::commit_failed("not_written");
+                tracing::warn!(error = %cause, pause = ?self.pause, "a group was not written");
+                let retry_after = self.pause_for(now, "the store cannot be written", Mode::Paused);
+                outcome.settle(&Settled::NotWritten { retry_after, cause: Cause::new(cause) });
+            }
+            CommitError::Unknown(cause) => {
+                metric::commit_failed("unknown");
+                tracing::error!(error = %cause, "it is not known whether a group was written: loading again");
+                self.mode = Mode::Reopening(now);
+                self.shared.health.set(not_ready("what the store holds is being read again"));
+                outcome.settle(&Settled::Unknown { cause: Cause::new(cause) });
+            }
+            fenced @ CommitError::Fenced { .. } => {
+                metric::commit_failed("fenced");
+                self.fence(&fenced);
+                outcome
+                    .settle(&Settled::NotWritten { retry_after: LONGEST_PAUSE, cause: Cause::new(fenced) });
+            }
+        }
+    }
+
+    /// Tries to get out of a pause that is over.
+    async fn recover(&mut self) {
+        let now = self.env.monotonic();
+        match self.mode {
+            Mode::Paused(until) if until <= now => {
+                // An empty group shows whether the store takes writes again, and whether they are still ours to make.
+                let base = self.head.revision();
+                match self.shared.parts.store.commit(self.epoch, base, &[]).await {
+                    Ok(_) => self.resume(),
+                    Err(CommitError::NotWritten(_)) => {
+                        self.pause_for(self.env.monotonic(), "the store cannot be written", Mode::Paused);
+                    }
+                    Err(CommitError::Unknown(_)) => self.mode = Mode::Reopening(self.env.monotonic()),
+                    Err(fenced @ CommitError::Fenced { .. }) => self.fence(&fenced),
+                }
+            }
+            Mode::Reopening(until) if until <= now => {
+                let fresh = IdStream::seeded(self.env.random_u64()).next();
+                match self.shared.parts.store.open(fresh).await {
+                    Ok((epoch, image)) => self.reload(epoch, image),
+                    Err(error) => {
+                        tracing::warn!(%error, "the store could not be opened again");
+                        let corrupt = matches!(error, StoreError::Corrupt { .. });
+                        let what =
+                            if corrupt { "the store cannot be read" } else { "the store is not there" };
+                        self.pause_for(self.env.monotonic(), what, Mode::Reopening);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn reload(&mut self, epoch: Epoch, image: Image) {
+        self.epoch = epoch;
+        self.shared.clock.not_before(clock::newest(&image.rows));
+        self.head = Cluster::from_rows(image.cluster, image.revision, image.rows);
+        self.shared.published.reloaded(&self.head, &self.shared.liveness);
+        self.arm();
+        self.resume();
+    }
+
+    /// Everything is looked at once, and every node is waited for: after a start, and after loading again.
+    fn arm(&mut self) {
+        let now = self.env.monotonic();
+        self.dirty.mark_all(&self.head);
+        for node in self.head.nodes().filter(|node| is_waited_for(node)) {
+            self.timers.set_if_unset(Timer::Node(node.id), self.shared.liveness.silent_at(node.id));
+        }
+        self.timers.set_if_unset(Timer::Sweep, now + SWEEP_EVERY);
+        self.timers.set_if_unset(Timer::Prune, now + PRUNE_EVERY);
+        self.timers.set_if_unset(Timer::Clock, now + CLOCK_EVERY);
+    }
+
+    /// Waits for the heartbeats of nodes that came, or came back.
+    fn arm_nodes(&mut self, outcome: &Outcome) {
+        for change in outcome.transactions.iter().flat_map(|transaction| &transaction.changes) {
+            if let Change::Node(row) = change
+                && is_waited_for(row)
+            {
+                let at = self.env.monotonic() + self.shared.liveness.timeout();
+                self.timers.set_if_unset(Timer::Node(row.id), at);
+            }
+        }
+    }
+
+    fn refusal(&self) -> Option<Settled> {
+        let now = self.env.monotonic();
+        let (retry_after, cause) = match self.mode {
+            Mode::Writing => return None,
+            Mode::Paused(until) => (until.since(now), "the store cannot be written at the moment"),
+            Mode::Reopening(until) => (until.since(now), "the store is being read again"),
+            Mode::Fenced => (LONGEST_PAUSE, "another server has the right to write"),
+        };
+        Some(Settled::NotWritten { retry_after: retry_after.max(FIRST_PAUSE), cause: Cause::new(cause) })
+    }
+
+    fn resume(&mut self) {
+        if !matches!(self.mode, Mode::Writing) {
+            tracing::info!("the store takes writes again");
+            self.mode = Mode::Writing;
+            self.shared.health.set(Health::Ready);
+        }
+        self.pause = FIRST_PAUSE;
+    }
+
+    fn pause_for(&mut self, now: Monotonic, why: &str, mode: fn(Monotonic) -> Mode) -> Duration {
+        let pause = self.pause;
+        self.mode = mode(now + pause);
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        self.shared.health.set(not_ready(why));
+        pause
+    }
+
+    fn fence(&mut self, error: &CommitError) {
+        tracing::error!(%error, "this server no longer writes");
+        self.mode = Mode::Fenced;
+        self.shared.health.set(Health::Fenced);
+        // Polls and reads of a fenced server would answer what is no longer true.
+        self.shared.published.bells.ring_all();
+    }
+
+    fn in_time(&self, duration: Duration) -> Monotonic {
+        self.env.monotonic() + duration
+    }
+}
+
+fn not_ready(reason: &str) -> Health {
+    Health::NotReady { reason: reason.to_owned() }
+}
+
+/// Whether silence of a node would mean anything.
+fn is_waited_for(node: &Node) -> bool {
+    matches!(node.status, NodeStatus::Ready | NodeStatus::Draining)
+}
+
+fn liveness_timeout(shared: &Shared) -> Duration {
+    shared.liveness.timeout()
+}
