@@ -1,0 +1,280 @@
+//! Replacements, for rollouts and drains alike: one mechanism and one budget of disruption (M29).
+//!
+//! A task is *old* if it is outdated or its node is being emptied. An old task that serves goes only if enough others serve
+//! in the state that is being committed (M26); if its node is being emptied, only once its own replacement serves.
+
+use super::fill::hold_unplaced;
+use super::pass::{Handover, Pass};
+use super::plan::HeldReason;
+use super::slots::{Place, Replica, SlotTasks, age_key};
+use crate::cluster::{Change, Key};
+use crate::id::TaskId;
+use crate::schedule::Placement;
+use crate::task::{Slot, StopCause};
+
+/// How many tasks must go on serving, and how many may be stopped.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    available: usize,
+    replicas: usize,
+    max_unavailable: usize,
+}
+
+impl Budget {
+    fn of(pass: &Pass<'_, '_>) -> Self {
+        let policy = pass.policy();
+        let least = match pass.handover() {
+            // With neither surge nor a gap allowed, nothing could ever be replaced.
+            Handover::StartFirst => u32::from(policy.max_surge == 0),
+            Handover::StopFirst | Handover::OneOwner => 1,
+        };
+        Self {
+            available: pass.slots.available(),
+            replicas: pass.replicas(),
+            max_unavailable: policy.max_unavailable.max(least) as usize,
+        }
+    }
+
+    /// Takes one serving task out, if enough are left.
+    fn spend(&mut self) -> bool {
+        let enough = self.available + self.max_unavailable > self.replicas;
+        if enough {
+            self.available = self.available.saturating_sub(1);
+        }
+        enough
+    }
+
+    fn held(&self) -> HeldReason {
+        let Self { available, replicas, max_unavailable } = self;
+        HeldReason::Budget(format!("{available} of {replicas} serve, {max_unavailable} may be missing"))
+    }
+}
+
+/// Stops what has been replaced, what is one too many in its slot, and outdated tasks that do not serve anyway.
+pub(super) fn retire(pass: &mut Pass<'_, '_>) {
+    let mut budget = Budget::of(pass);
+    for slot in pass.wanted_slots() {
+        if pass.is_full() {
+            return;
+        }
+        let Some(tasks) = pass.slots.get(slot) else { continue };
+        match tasks.active.as_slice() {
+            [] => {}
+            [only] if pass.is_up_to_date(&only.task) => {}
+            _ => retire_slot(pass, slot, &tasks.clone(), &mut budget),
+        }
+    }
+}
+
+fn retire_slot(pass: &mut Pass<'_, '_>, slot: Slot, tasks: &SlotTasks, budget: &mut Budget) {
+    let kept = best(pass, tasks);
+    let kept_is_good = pass.is_good(kept);
+    let one_owner = pass.handover() == Handover::OneOwner;
+    for replica in &tasks.active {
+        let outdated = !pass.is_up_to_date(&replica.task);
+        let away = matches!(replica.place, Place::Away { .. } | Place::Lost);
+        if one_owner && away {
+            continue; // `lost` says what it waits for
+        }
+        if replica.task.id == kept.task.id {
+            // Nothing better is there. If it is outdated and serves no one, it makes way at once.
+            if outdated && !replica.is_available() && (!one_owner || replica.task.node.is_none()) {
+                pass.stop(slot, replica.task.id, StopCause::Outdated);
+            }
+            continue;
+        }
+        let cause = match replica.place {
+            _ if outdated => StopCause::Outdated,
+            Place::Leaving => StopCause::Drained,
+            _ => StopCause::Surplus,
+        };
+        if !replica.is_available() {
+            // An unavailable task beside one that is kept. If it leaves its node and would have been the better one, the
+            // one that is kept is old and serves: the other is its replacement.
+            pass.stop(slot, replica.task.id, cause);
+        } else if !kept.is_available() {
+            // Only a good one that does not serve yet is preferred to one that serves.
+            pass.hold(slot, HeldReason::ReplacementNotHealthy(describe(pass, kept)));
+        } else if (replica.place == Place::Leaving && kept_is_good) || budget.spend() {
+            if replica.place == Place::Leaving && kept_is_good {
+                budget.available = budget.available.saturating_sub(1);
+            }
+            pass.stop(slot, replica.task.id, cause);
+        } else {
+            pass.hold(slot, budget.held());
+        }
+    }
+}
+
+/// The task of a slot that stays, whatever goes: a good one before an old one, one that serves before one that does not, the
+/// longest there before the others.
+fn best<'t>(pass: &Pass<'_, '_>, tasks: &'t SlotTasks) -> &'t Replica {
+    let key = |replica: &&Replica| {
+        (
+            !pass.is_good(replica),
+            !replica.is_available(),
+            replica.place == Place::Leaving,
+            age_key(&replica.task),
+        )
+    };
+    tasks.active.iter().min_by_key(key).expect("only slots with tasks are looked at")
+}
+
+/// A slot whose only task is old.
+struct Old {
+    slot: Slot,
+    task: TaskId,
+    available: bool,
+    /// Up to date, but its node is being emptied.
+    drain: bool,
+}
+
+/// Begins as many replacements as the budget allows.
+pub(super) fn proceed(pass: &mut Pass<'_, '_>) {
+    let mut olds: Vec<Old> = Vec::new();
+    for slot in pass.wanted_slots() {
+        let Some(tasks) = pass.slots.get(slot) else { continue };
+        let [old] = tasks.active.as_slice() else { continue };
+        if pass.is_good(old) || matches!(old.place, Place::Nowhere | Place::Away { .. } | Place::Lost) {
+            continue;
+        }
+        let drain = pass.is_up_to_date(&old.task);
+        olds.push(Old { slot, task: old.task.id, available: old.is_available(), drain });
+    }
+    if olds.is_empty() {
+        return;
+    }
+    // Someone waits for a drain.
+    olds.sort_by_key(|old| (!old.drain, old.slot));
+    if pass.handover() == Handover::OneOwner { hand_over_slots(pass, olds) } else { start_beside(pass, olds) }
+}
+
+/// Starts replacements beside old tasks as far as surge allows, and in their stead as far as the gap allows.
+fn start_beside(pass: &mut Pass<'_, '_>, olds: Vec<Old>) {
+    let mut budget = Budget::of(pass);
+    let stop_first = pass.handover() == Handover::StopFirst;
+    let surge = if stop_first { 0 } else { pass.policy().max_surge as usize };
+    let replicas = pass.service.spec.replicas as usize;
+    let mut active = pass.slots.active().count();
+    let mut begun: Vec<(Old, bool)> = Vec::new();
+    for old in olds {
+        if begun.len() >= pass.room_for_tasks() {
+            break;
+        }
+        let limit = replicas + if old.drain { surge.max(1) } else { surge };
+        if active < limit {
+            active += 1;
+            begun.push((old, true));
+        } else if !old.drain && (!old.available || budget.spend()) {
+            begun.push((old, false));
+        } else {
+            let reason = match old.drain {
+                true => HeldReason::Budget(format!("{active} tasks for {replicas} replicas already")),
+                false => budget.held(),
+            };
+            pass.hold(old.slot, reason);
+        }
+    }
+    let wanted = pass.wanted.clone();
+    let same = |pass: &Pass<'_, '_>, old: &Old| pass.is_paused() && paused_version(pass, old).is_some();
+    let (paused, current): (Vec<_>, Vec<_>) = begun.into_iter().partition(|(old, _)| same(pass, old));
+    for (old, _) in paused {
+        let Some(wanted) = paused_version(pass, &old).and_then(|version| pass.version(version)) else {
+            continue;
+        };
+        let solution = pass.solve(&wanted, 1, &[]);
+        match solution.placements.into_iter().next() {
+            Some(placement) => pass.create(old.slot, &wanted, Ok(placement), 0),
+            None => hold_unplaced(pass, old.slot, solution.unplaced.unwrap_or_default()),
+        }
+    }
+    let solution = pass.solve(&wanted, current.len(), &[]);
+    let reason = solution.unplaced.unwrap_or_default();
+    let mut placements = solution.placements.into_iter();
+    let mut unplaced: Vec<Old> = Vec::new();
+    for (old, beside) in current {
+        match placements.next() {
+            Some(placement) => begin(pass, &old, beside, placement),
+            None if old.drain => hold_unplaced(pass, old.slot, reason.clone()),
+            // The budget was spent on it already, unless it was to be started beside.
+            None if beside && old.available && !budget.spend() => {
+                hold_unplaced(pass, old.slot, reason.clone())
+            }
+            None => unplaced.push(old),
+        }
+    }
+    make_room(pass, unplaced);
+}
+
+fn begin(pass: &mut Pass<'_, '_>, old: &Old, beside: bool, placement: Placement) {
+    if !beside {
+        pass.stop(old.slot, old.task, StopCause::Outdated);
+    }
+    let wanted = pass.wanted.clone();
+    pass.create(old.slot, &wanted, Ok(placement), 0);
+    if beside {
+        let name = placement_name(pass, old.slot);
+        pass.hold(old.slot, HeldReason::ReplacementNotHealthy(name));
+    }
+}
+
+/// Stops old tasks whose replacement fits only once they are gone, and only if it fits then (M17, M32).
+fn make_room(pass: &mut Pass<'_, '_>, olds: Vec<Old>) {
+    if olds.is_empty() {
+        return;
+    }
+    let mut without = pass.draft.clone();
+    for old in &olds {
+        without.apply_change(&Change::Remove(Key::Task(old.task)));
+    }
+    let wanted = pass.wanted.clone();
+    let solution = pass.solve_in(&without, &wanted, olds.len(), &[]);
+    let fitting = solution.placements.len();
+    let reason = solution.unplaced.unwrap_or_default();
+    for (i, old) in olds.into_iter().enumerate() {
+        if i < fitting {
+            let cause = if old.drain { StopCause::Drained } else { StopCause::Outdated };
+            pass.stop(old.slot, old.task, cause);
+            pass.hold(old.slot, HeldReason::Stopping);
+        } else {
+            hold_unplaced(pass, old.slot, reason.clone());
+        }
+    }
+}
+
+/// Slots with one owner: the old task is stopped, and its successor made once it is known to be at its end.
+fn hand_over_slots(pass: &mut Pass<'_, '_>, olds: Vec<Old>) {
+    let mut budget = Budget::of(pass);
+    let mut begun = Vec::new();
+    for old in olds {
+        if !old.available || budget.spend() {
+            begun.push(old);
+        } else {
+            pass.hold(old.slot, budget.held());
+        }
+    }
+    make_room(pass, begun);
+}
+
+/// While a rollout is paused, a drained task is replaced by one of its own version.
+fn paused_version(pass: &Pass<'_, '_>, old: &Old) -> Option<crate::service::Version> {
+    let tasks = pass.slots.get(old.slot)?;
+    let replica = tasks.active.iter().find(|replica| replica.task.id == old.task)?;
+    Some(replica.task.version)
+}
+
+fn placement_name(pass: &Pass<'_, '_>, slot: Slot) -> String {
+    let newest = pass.slots.get(slot).and_then(|tasks| tasks.active.last());
+    newest.map(|replica| describe(pass, replica)).unwrap_or_default()
+}
+
+/// `web/1 on b, starting`.
+fn describe(pass: &Pass<'_, '_>, replica: &Replica) -> String {
+    let task = &replica.task;
+    let name = format!("{}/{}", pass.service.spec.name, task.slot);
+    let status = task.status.as_str();
+    match task.node.and_then(|node| pass.node_name(node)) {
+        Some(node) => format!("{name} on {node}: {status}"),
+        None => format!("{name}: {status}"),
+    }
+}

@@ -1,0 +1,195 @@
+//! [`Slots`]: the tasks of a service by slot, and what can be said of each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cluster::Cluster;
+use crate::control_plane::ClusterPolicy;
+use crate::id::TaskId;
+use crate::node::{NodeStatus, OfflineCause};
+use crate::service::{Service, Version};
+use crate::task::{Health, Slot, Task, TaskStatus};
+use crate::time::Timestamp;
+
+/// What has become of a task's node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It has none yet.
+    Nowhere,
+    /// The node is there.
+    Here,
+    /// The node is being emptied.
+    Leaving,
+    /// The node said goodbye, and is waited for.
+    Away { until: Timestamp },
+    /// The node is offline, and not waited for: what runs there is unknown.
+    Lost,
+    /// The node was removed or revoked: nothing on it counts.
+    Gone,
+}
+
+/// Whether a task serves, as a rollout sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Availability {
+    /// It does.
+    Available,
+    /// It runs, and counts from then on if it goes on running.
+    From(Timestamp),
+    /// It does not.
+    No,
+}
+
+/// A task that is wanted and not at its end.
+#[derive(Clone, Debug)]
+pub(super) struct Replica {
+    pub(super) task: Arc<Task>,
+    pub(super) place: Place,
+    pub(super) availability: Availability,
+}
+
+impl Replica {
+    pub(super) fn is_available(&self) -> bool {
+        self.availability == Availability::Available
+    }
+}
+
+/// The tasks of one slot.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SlotTasks {
+    /// Wanted, and not at their end.
+    pub(super) active: Vec<Replica>,
+    /// On their way out.
+    pub(super) stopping: Vec<(Arc<Task>, Place)>,
+    /// At their end, in no order.
+    pub(super) ended: Vec<Arc<Task>>,
+    /// Its last task ended, and is not to be started again.
+    pub(super) finished: bool,
+}
+
+impl SlotTasks {
+    /// The one made last of those that are not wanted any more, or at their end.
+    pub(super) fn newest_past(&self) -> Option<&Arc<Task>> {
+        self.stopping.iter().map(|(task, _)| task).chain(&self.ended).max_by_key(|task| age_key(task))
+    }
+
+    /// Takes a wanted task out.
+    pub(super) fn take_active(&mut self, id: TaskId) -> Option<Replica> {
+        let at = self.active.iter().position(|replica| replica.task.id == id)?;
+        Some(self.active.remove(at))
+    }
+}
+
+/// Orders tasks by when they were made.
+pub(super) fn age_key(task: &Task) -> (Timestamp, TaskId) {
+    (task.created_at, task.id)
+}
+
+/// All tasks of a service.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slots {
+    by_slot: BTreeMap<Slot, SlotTasks>,
+}
+
+impl Slots {
+    /// As they are in `cluster`. `min_healthy`: how long a task without a health check must run to count.
+    pub(super) fn of(
+        cluster: &Cluster,
+        service: &Service,
+        min_healthy: Duration,
+        now: Timestamp,
+        policy: &ClusterPolicy,
+    ) -> Self {
+        let mut checked = BTreeMap::new();
+        let mut by_slot: BTreeMap<Slot, SlotTasks> = BTreeMap::new();
+        for task in cluster.tasks_of_service(service.id) {
+            let slot = by_slot.entry(task.slot).or_default();
+            let task = Arc::clone(task);
+            if task.status.is_terminal() {
+                slot.ended.push(task);
+                continue;
+            }
+            let place = place_of(cluster, &task, now, policy);
+            if task.is_active() {
+                let checked = *checked.entry(task.version).or_insert_with(|| has_check(cluster, &task));
+                let availability = availability(&task, place, checked, min_healthy, now);
+                slot.active.push(Replica { task, place, availability });
+            } else {
+                slot.stopping.push((task, place));
+            }
+        }
+        Self { by_slot }
+    }
+
+    /// One slot; empty if nothing ever was there.
+    pub(super) fn get_mut(&mut self, slot: Slot) -> &mut SlotTasks {
+        self.by_slot.entry(slot).or_default()
+    }
+
+    /// One slot, if anything is or was there.
+    pub(super) fn get(&self, slot: Slot) -> Option<&SlotTasks> {
+        self.by_slot.get(&slot)
+    }
+
+    /// The slots in which anything is or was, lowest first.
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (Slot, &SlotTasks)> {
+        self.by_slot.iter().map(|(slot, tasks)| (*slot, tasks))
+    }
+
+    /// Every wanted task.
+    pub(super) fn active(&self) -> impl Iterator<Item = &Replica> {
+        self.by_slot.values().flat_map(|slot| &slot.active)
+    }
+
+    /// How many tasks serve.
+    pub(super) fn available(&self) -> usize {
+        self.active().filter(|replica| replica.is_available()).count()
+    }
+
+    /// How many of the slots are finished.
+    pub(super) fn finished(&self) -> usize {
+        self.by_slot.values().filter(|slot| slot.finished).count()
+    }
+}
+
+/// What has become of a task's node.
+pub(super) fn place_of(cluster: &Cluster, task: &Task, now: Timestamp, policy: &ClusterPolicy) -> Place {
+    let Some(node) = task.node else { return Place::Nowhere };
+    match cluster.node(node).map(|node| node.status) {
+        None | Some(NodeStatus::Revoked) => Place::Gone,
+        Some(NodeStatus::Ready) => Place::Here,
+        Some(NodeStatus::Draining) => Place::Leaving,
+        Some(NodeStatus::Offline { since, cause: OfflineCause::Shutdown, draining: false }) => {
+            let until = since + policy.shutdown_grace;
+            if now < until { Place::Away { until } } else { Place::Lost }
+        }
+        Some(NodeStatus::Offline { .. }) => Place::Lost,
+    }
+}
+
+fn has_check(cluster: &Cluster, task: &Task) -> bool {
+    cluster.revision_of(task).is_some_and(|revision| revision.spec.template.health.is_some())
+}
+
+fn availability(
+    task: &Task,
+    place: Place,
+    checked: bool,
+    min_healthy: Duration,
+    now: Timestamp,
+) -> Availability {
+    match (&task.status, place) {
+        (TaskStatus::Running(Health::Healthy), Place::Here | Place::Leaving) => Availability::Available,
+        (TaskStatus::Running(Health::Unchecked), Place::Here | Place::Leaving) if !checked => {
+            let from = task.status_since + min_healthy;
+            if from <= now { Availability::Available } else { Availability::From(from) }
+        }
+        _ => Availability::No,
+    }
+}
+
+/// Which version a slot had last.
+pub(super) fn version_of_slot(slot: &SlotTasks) -> Option<Version> {
+    let active = slot.active.iter().map(|replica| &replica.task).max_by_key(|task| age_key(task));
+    active.or_else(|| slot.newest_past()).map(|task| task.version)
+}
