@@ -1,1 +1,45 @@
+//! # orch-store — the state of a cluster in SQLite or PostgreSQL
+//!
+//! One store, two dialects: [`SqlStore`] implements [`Store`] and [`History`](orch_core::store::History) on both engines
+//! with the same statements. What differs (opening, placeholders, checkpoints, what an error at commit means) stands in
+//! `sqlite.rs` and `postgres.rs`, and nowhere else.
+//!
+//! The live state is read whole at [`Store::open`], and kept in memory by the control plane; so its rows are documents
+//! with a key. Events and audit records are asked for by filter; so their filters are columns.
 #![forbid(unsafe_code)]
+
+mod backup;
+mod commit;
+mod engine;
+mod error;
+mod history;
+mod load;
+mod migration;
+mod postgres;
+mod row;
+mod sqlite;
+mod statement;
+mod store;
+mod url;
+
+use std::sync::Arc;
+
+use orch_core::store::{Store, StoreError};
+
+pub use backup::{BackupError, BackupReport, backup};
+pub use postgres::PostgresOptions;
+pub use sqlite::SqliteOptions;
+pub use store::SqlStore;
+pub use url::{InvalidUrl, StoreUrl};
+
+/// Opens the store that a URL names, with the defaults of its engine, and brings its schema up to date.
+///
+/// # Errors
+/// It cannot be reached, another process holds it, or what it holds is not for this version.
+pub async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
+    let store = match url {
+        StoreUrl::Sqlite(path) => SqlStore::sqlite(SqliteOptions::new(path)).await?,
+        StoreUrl::Postgres(url) => SqlStore::postgres(PostgresOptions::new(url.clone())).await?,
+    };
+    Ok(Arc::new(store))
+}

@@ -1,0 +1,92 @@
+//! Migrations: numbered SQL for each engine, each in a transaction of its own, recorded in `schema_version`.
+
+use orch_core::store::StoreError;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, TransactionTrait, Value,
+};
+
+use crate::engine::{Engine, WRITING};
+use crate::error::{SqlFailure, TooNew, corrupt};
+use crate::statement::raw;
+
+/// One step. Its number is its place in the list, from 1. Steps that were released are never changed.
+struct Step {
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+const STEPS: &[Step] = &[Step {
+    name: "state and history",
+    sqlite: include_str!("sqlite/0001_state_and_history.sql"),
+    postgres: include_str!("postgres/0001_state_and_history.sql"),
+}];
+
+const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (
+    version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)";
+
+/// Any number that nothing else in the database locks: `orch` in ASCII.
+const ADVISORY_LOCK: i64 = 0x6f72_6368;
+
+/// The version that this program works with.
+pub(crate) const LATEST: i64 = STEPS.len() as i64;
+
+/// Brings the schema up to date.
+pub(crate) async fn run(engine: &dyn Engine, writer: &DatabaseConnection) -> Result<(), StoreError> {
+    let failed = |error: DbErr| engine.read_failure(SqlFailure::from(error));
+    let before = {
+        let transaction = begin(engine, writer).await.map_err(failed)?;
+        let version = version(&transaction).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        version
+    };
+    if before > LATEST {
+        return Err(corrupt("the schema", TooNew { found: before, known: LATEST }));
+    }
+    if before == LATEST {
+        return Ok(());
+    }
+    if before > 0 {
+        engine.before_migration(writer, before).await?;
+    }
+    for number in before + 1..=LATEST {
+        step(engine, writer, number).await.map_err(failed)?;
+    }
+    tracing::info!(from = before, to = LATEST, "the schema was brought up to date");
+    Ok(())
+}
+
+async fn step(engine: &dyn Engine, writer: &DatabaseConnection, number: i64) -> Result<(), DbErr> {
+    let transaction = begin(engine, writer).await?;
+    // Another server may have been faster.
+    if version(&transaction).await? < number {
+        let step = &STEPS[usize::try_from(number - 1).expect("numbers begin at 1")];
+        let sql = if engine.backend() == DbBackend::Postgres { step.postgres } else { step.sqlite };
+        transaction.execute_unprepared(sql).await?;
+        let values: [Value; 2] = [number.into(), step.name.into()];
+        let record =
+            raw(engine.backend(), "INSERT INTO schema_version (version, name) VALUES (?, ?)", values);
+        transaction.execute_raw(record).await?;
+    }
+    transaction.commit().await
+}
+
+/// A transaction that no other migration runs beside.
+async fn begin(engine: &dyn Engine, writer: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let transaction = writer.begin_with_options(WRITING).await?;
+    if engine.backend() == DbBackend::Postgres {
+        let lock = raw(engine.backend(), "SELECT pg_advisory_xact_lock(?)", [ADVISORY_LOCK.into()]);
+        transaction.execute_raw(lock).await?;
+    }
+    transaction.execute_unprepared(VERSIONS).await?;
+    Ok(transaction)
+}
+
+async fn version(connection: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let newest = raw(
+        connection.get_database_backend(),
+        "SELECT COALESCE(MAX(version), 0) AS version FROM schema_version",
+        [],
+    );
+    connection.query_one_raw(newest).await?.map_or(Ok(0), |row| row.try_get("", "version"))
+}
