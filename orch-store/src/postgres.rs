@@ -9,6 +9,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbB
 
 use crate::engine::Engine;
 use crate::error::{SqlFailure, corrupt, unavailable};
+use crate::migration::ADVISORY_LOCK;
 
 /// How long a connection is waited for.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -104,7 +105,10 @@ impl Engine for Postgres {
         options.test_before_acquire(false);
         let writer = Database::connect(options).await.map_err(unavailable)?;
         if let Some(schema) = &self.options.schema {
-            let make = format!("CREATE SCHEMA IF NOT EXISTS {schema}");
+            // One message, so one transaction; IF NOT EXISTS alone fails where two make it at once.
+            let make = format!(
+                "SELECT pg_advisory_xact_lock({ADVISORY_LOCK}); CREATE SCHEMA IF NOT EXISTS {schema}"
+            );
             writer.execute_unprepared(&make).await.map_err(unavailable)?;
         }
         Ok(writer)

@@ -200,7 +200,7 @@ impl Engine for Sqlite {
         // What was asked for is not always what a file system can give; acknowledged must mean durable.
         let journal: String = pragma(&writer, "PRAGMA journal_mode").await?;
         let level: i64 = pragma(&writer, "PRAGMA synchronous").await?;
-        if journal != "wal" || level != self.options.synchronous.clone() as i64 {
+        if journal != "wal" || level != self.options.synchronous as i64 {
             return Err(StoreError::Unavailable(
                 format!("SQLite runs with journal_mode={journal} and synchronous={level}, not durably")
                     .into(),
@@ -286,7 +286,7 @@ async fn pragma<T: sea_orm::TryGetable>(writer: &DatabaseConnection, text: &str)
     let row = writer.query_one_raw(raw(DbBackend::Sqlite, text, [])).await.map_err(unavailable)?;
     row.ok_or_else(|| StoreError::Unavailable(format!("{text} answers nothing").into()))?
         .try_get_by_index(0)
-        .map_err(|error| unavailable(DbErr::from(error)))
+        .map_err(|error: DbErr| unavailable(error))
 }
 
 /// SQLite's primary result code: the low byte of the extended one.

@@ -26,13 +26,19 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (
     version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 
 /// Any number that nothing else in the database locks: `orch` in ASCII.
-const ADVISORY_LOCK: i64 = 0x6f72_6368;
-
-/// The version that this program works with.
-pub(crate) const LATEST: i64 = STEPS.len() as i64;
+pub(crate) const ADVISORY_LOCK: i64 = 0x6f72_6368;
 
 /// Brings the schema up to date.
 pub(crate) async fn run(engine: &dyn Engine, writer: &DatabaseConnection) -> Result<(), StoreError> {
+    run_steps(engine, writer, STEPS).await
+}
+
+async fn run_steps(
+    engine: &dyn Engine,
+    writer: &DatabaseConnection,
+    steps: &[Step],
+) -> Result<(), StoreError> {
+    let latest = i64::try_from(steps.len()).expect("there are few steps");
     let failed = |error: DbErr| engine.read_failure(SqlFailure::from(error));
     let before = {
         let transaction = begin(engine, writer).await.map_err(failed)?;
@@ -40,27 +46,31 @@ pub(crate) async fn run(engine: &dyn Engine, writer: &DatabaseConnection) -> Res
         transaction.commit().await.map_err(failed)?;
         version
     };
-    if before > LATEST {
-        return Err(corrupt("the schema", TooNew { found: before, known: LATEST }));
+    if before > latest {
+        return Err(corrupt("the schema", TooNew { found: before, known: latest }));
     }
-    if before == LATEST {
+    if before == latest {
         return Ok(());
     }
     if before > 0 {
         engine.before_migration(writer, before).await?;
     }
-    for number in before + 1..=LATEST {
-        step(engine, writer, number).await.map_err(failed)?;
+    for (number, step) in (1..).zip(steps).filter(|(number, _)| *number > before) {
+        take(engine, writer, number, step).await.map_err(failed)?;
     }
-    tracing::info!(from = before, to = LATEST, "the schema was brought up to date");
+    tracing::info!(from = before, to = latest, "the schema was brought up to date");
     Ok(())
 }
 
-async fn step(engine: &dyn Engine, writer: &DatabaseConnection, number: i64) -> Result<(), DbErr> {
+async fn take(
+    engine: &dyn Engine,
+    writer: &DatabaseConnection,
+    number: i64,
+    step: &Step,
+) -> Result<(), DbErr> {
     let transaction = begin(engine, writer).await?;
     // Another server may have been faster.
     if version(&transaction).await? < number {
-        let step = &STEPS[usize::try_from(number - 1).expect("numbers begin at 1")];
         let sql = if engine.backend() == DbBackend::Postgres { step.postgres } else { step.sqlite };
         transaction.execute_unprepared(sql).await?;
         let values: [Value; 2] = [number.into(), step.name.into()];
