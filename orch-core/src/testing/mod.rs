@@ -2,5 +2,6 @@
 
 pub mod contract;
 pub mod decide;
+pub mod env;
 
 pub use decide::{World, web_spec};
