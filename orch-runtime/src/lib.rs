@@ -5,5 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod docker;
+pub mod process;
 #[cfg(feature = "testing")]
 pub mod testing;

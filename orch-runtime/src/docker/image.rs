@@ -180,7 +180,7 @@ fn sentence(
     layer: Option<&str>,
     detail: Option<&docker_api::models::ProgressDetail>,
 ) -> String {
-    let percent = detail.and_then(|d| Some((d.current? * 100).checked_div(d.total?)?));
+    let percent = detail.and_then(|d| (d.current? * 100).checked_div(d.total?));
     match (layer, percent) {
         (Some(layer), Some(percent)) => format!("{layer}: {status}, {percent} %"),
         (Some(layer), None) => format!("{layer}: {status}"),

@@ -1,6 +1,6 @@
 //! What a test has of its own: an owner, and an image on the engine. All of it goes with the fixture.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use orch_core::env::{EnvExt as _, SharedEnv, SystemEnv};
@@ -10,6 +10,7 @@ use orch_core::runtime::{ContainerRuntime, Owner};
 use orch_core::service::{ImageRef, RestartPolicy, SecurityContext, StopPolicy, TaskTemplate};
 use orch_core::testing::contract::runtime::{Behaviour, RuntimeFixture};
 use orch_runtime::docker::{DockerConfig, DockerRuntime, DockerSocket};
+use orch_runtime::process::{ProcessConfig, ProcessRuntime};
 use orch_runtime::testing::{build_demo_server, import_demo_image};
 use tokio::sync::OnceCell;
 
@@ -49,7 +50,7 @@ pub(crate) fn template(image: &ImageRef) -> TaskTemplate {
 /// With the environment that makes the demo server behave so.
 pub(crate) fn behaving(mut template: TaskTemplate, behaviour: Behaviour) -> TaskTemplate {
     if behaviour == Behaviour::Fail {
-        template.env.insert("FAIL_AFTER_MS".parse().unwrap(), "0".to_owned());
+        template.env.insert("FAIL_AFTER_MS".parse().expect("a name"), "0".to_owned());
     }
     template
 }
@@ -62,7 +63,7 @@ pub(crate) fn clean_up<R: ContainerRuntime>(
     last: impl AsyncFnOnce(R) + Send + 'static,
 ) {
     let work = move || {
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio");
         tokio.block_on(async move {
             let runtime = make();
             for owner in owners {
@@ -95,7 +96,7 @@ impl DockerFixture {
     pub(crate) async fn new() -> Self {
         let (runtime, owner) = (docker(), fresh_owner());
         runtime.info().await.expect("these tests need a Docker Engine");
-        let image: ImageRef = format!("orch-test/{}:1", owner.cluster).parse().unwrap();
+        let image: ImageRef = format!("orch-test/{}:1", owner.cluster).parse().expect("an image");
         let fixture = Self { runtime, image, owner };
         let imported = import_demo_image(&fixture.runtime, &server().await, &fixture.image, "1").await;
         imported.expect("the image is imported");
@@ -131,5 +132,58 @@ impl Drop for DockerFixture {
         clean_up(docker, [self.owner, self.neighbour()], async move |runtime: DockerRuntime| {
             runtime.remove_image(&image).await.expect("the image is removed");
         });
+    }
+}
+
+/// A runtime of processes with a state folder of its own.
+pub(crate) struct ProcessFixture {
+    pub(crate) runtime: ProcessRuntime,
+    pub(crate) state: tempfile::TempDir,
+    owner: Owner,
+    server: PathBuf,
+}
+
+impl ProcessFixture {
+    pub(crate) async fn new() -> Self {
+        let state = tempfile::tempdir().expect("a folder");
+        let runtime = processes(state.path());
+        Self { runtime, state, owner: fresh_owner(), server: server().await }
+    }
+}
+
+pub(crate) fn processes(state: &Path) -> ProcessRuntime {
+    ProcessRuntime::new(ProcessConfig { state_dir: state.to_owned() }).expect("the folder is there")
+}
+
+impl RuntimeFixture for ProcessFixture {
+    fn runtime(&self) -> &dyn ContainerRuntime {
+        &self.runtime
+    }
+
+    fn reopened(&self) -> Box<dyn ContainerRuntime> {
+        Box::new(processes(self.state.path()))
+    }
+
+    fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    fn env(&self) -> SharedEnv {
+        SystemEnv::shared()
+    }
+
+    fn template(&self, behaviour: Behaviour) -> TaskTemplate {
+        let mut template = template(&"process/web".parse().expect("an image"));
+        template.command = vec![self.server.to_str().expect("a path in UTF-8").to_owned()];
+        // Any free port.
+        template.env.insert("PORT".parse().expect("a name"), "0".to_owned());
+        behaving(template, behaviour)
+    }
+}
+
+impl Drop for ProcessFixture {
+    fn drop(&mut self) {
+        let state = self.state.path().to_owned();
+        clean_up(move || processes(&state), [self.owner, self.neighbour()], async |_| {});
     }
 }
