@@ -1,6 +1,10 @@
 //! The stores against the contract of `orch-core`, and against what files and servers do to them.
+mod crash;
 mod postgres_server;
+mod power_cut;
 mod sqlite_file;
+mod sqlite_keeps;
+mod workload;
 
 orch_core::store_contract!(sqlite => sqlite_file::fresh().await);
 orch_core::store_contract!(postgres => postgres_server::fresh().await);
