@@ -111,3 +111,14 @@ pub(crate) fn unavailable(error: impl Into<SqlFailure>) -> StoreError {
 pub(crate) fn not_written(error: impl Into<SqlFailure>) -> CommitError {
     CommitError::NotWritten(Box::new(error.into()))
 }
+
+#[cfg(test)]
+impl SqlFailure {
+    pub(crate) fn with_code(code: &str) -> Self {
+        Self { code: Some(code.to_owned()), message: String::new() }
+    }
+
+    pub(crate) fn without_answer() -> Self {
+        Self { code: None, message: String::new() }
+    }
+}

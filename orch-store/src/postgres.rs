@@ -154,3 +154,17 @@ impl Engine for Postgres {
 
     fn closed(&self) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_refusals_at_commit_are_sure_to_have_left_nothing() {
+        let engine = Postgres::new(PostgresOptions::new(Secret::new("postgres://localhost".to_owned())));
+        let left_nothing = |code| engine.commit_left_nothing(&SqlFailure::with_code(code));
+        assert!(["23505", "40001", "40P01", "53100", "57014", "55P03"].iter().all(|code| left_nothing(code)));
+        assert!(!["40003", "57P01", "08006", "XX000", "58030", ""].iter().any(|code| left_nothing(code)));
+        assert!(!engine.commit_left_nothing(&SqlFailure::without_answer()));
+    }
+}

@@ -293,3 +293,20 @@ async fn pragma<T: sea_orm::TryGetable>(writer: &DatabaseConnection, text: &str)
 fn primary(failure: &SqlFailure) -> Option<u32> {
     failure.code.as_ref()?.parse::<u32>().ok().map(|code| code & 0xff)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_refusals_at_commit_are_sure_to_have_left_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Sqlite::new(SqliteOptions::new(folder.path().join("orch.db"))).unwrap();
+        let left_nothing = |code| engine.commit_left_nothing(&SqlFailure::with_code(code));
+        // SQLITE_BUSY, its extended SNAPSHOT, SQLITE_FULL, a foreign key.
+        assert!(["5", "517", "13", "787"].iter().all(|code| left_nothing(code)));
+        // SQLITE_IOERR, its extended FSYNC and WRITE, SQLITE_CORRUPT.
+        assert!(!["10", "1034", "778", "11", "no number"].iter().any(|code| left_nothing(code)));
+        assert!(!engine.commit_left_nothing(&SqlFailure::without_answer()));
+    }
+}

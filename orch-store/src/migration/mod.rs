@@ -10,6 +10,7 @@ use crate::error::{SqlFailure, TooNew, corrupt};
 use crate::statement::raw;
 
 /// One step. Its number is its place in the list, from 1. Steps that were released are never changed.
+#[derive(Clone, Copy)]
 struct Step {
     name: &'static str,
     sqlite: &'static str,
@@ -99,4 +100,54 @@ async fn version(connection: &impl ConnectionTrait) -> Result<i64, DbErr> {
         [],
     );
     connection.query_one_raw(newest).await?.map_or(Ok(0), |row| row.try_get("", "version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{Sqlite, SqliteOptions};
+
+    const SECOND: Step = Step { name: "second", sqlite: "CREATE TABLE second (id INTEGER)", postgres: "" };
+    const BROKEN: Step = Step {
+        name: "broken",
+        sqlite: "CREATE TABLE half (id INTEGER); INSERT INTO no_such_table VALUES (1)",
+        postgres: "",
+    };
+
+    async fn count(writer: &DatabaseConnection, sql: &str) -> i64 {
+        let row = writer.query_one_raw(raw(DbBackend::Sqlite, sql, [])).await.unwrap().unwrap();
+        row.try_get_by_index(0).unwrap()
+    }
+
+    #[tokio::test]
+    async fn steps_are_taken_once_and_an_existing_database_is_copied_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Sqlite::new(SqliteOptions::new(folder.path().join("orch.db"))).unwrap();
+        let copy = folder.path().join("orch.db.before-migration-from-1");
+        let writer = engine.writer().await.unwrap();
+        for _ in 0..2 {
+            run(&engine, &writer).await.unwrap();
+            assert!(!copy.exists(), "a new database needs no copy");
+        }
+        for _ in 0..2 {
+            run_steps(&engine, &writer, &[STEPS[0], SECOND]).await.unwrap();
+            assert_eq!(count(&writer, "SELECT COUNT(*) FROM schema_version").await, 2);
+        }
+        assert!(copy.exists());
+        // The older program refuses the newer schema, and starts from the copy.
+        assert!(matches!(run(&engine, &writer).await, Err(StoreError::Corrupt { .. })));
+        let older = Sqlite::new(SqliteOptions::new(copy)).unwrap();
+        run(&older, &older.writer().await.unwrap()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_step_that_fails_leaves_nothing_of_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Sqlite::new(SqliteOptions::new(folder.path().join("orch.db"))).unwrap();
+        let writer = engine.writer().await.unwrap();
+        assert!(run_steps(&engine, &writer, &[STEPS[0], SECOND, BROKEN]).await.is_err());
+        assert_eq!(count(&writer, "SELECT MAX(version) FROM schema_version").await, 2);
+        assert_eq!(count(&writer, "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'half'").await, 0);
+        run_steps(&engine, &writer, &[STEPS[0], SECOND]).await.unwrap();
+    }
 }

@@ -1,5 +1,8 @@
 //! The stores against the contract of `orch-core`, and against what files and servers do to them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod crash;
+mod postgres_fences;
 mod postgres_server;
 mod power_cut;
 mod sqlite_file;

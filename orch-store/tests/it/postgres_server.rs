@@ -62,8 +62,8 @@ fn server() -> &'static Server {
     })
 }
 
-pub(crate) fn url() -> String {
-    format!("postgres://orch@localhost:5432/postgres?host={}", server().folder)
+pub(crate) fn url(database: &str) -> String {
+    format!("postgres://orch@localhost:5432/{database}?host={}", server().folder)
 }
 
 /// The name of a schema that nobody else uses.
@@ -73,7 +73,7 @@ pub(crate) fn schema() -> String {
 }
 
 pub(crate) fn options(schema: &str) -> PostgresOptions {
-    PostgresOptions::new(Secret::new(url())).schema(schema)
+    PostgresOptions::new(Secret::new(url("postgres"))).schema(schema)
 }
 
 /// A store in a schema of its own.

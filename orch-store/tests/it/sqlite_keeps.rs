@@ -155,7 +155,8 @@ async fn a_file_that_is_no_database_is_called_corrupt() {
 
 #[tokio::test]
 async fn a_full_disk_is_said_and_got_over_without_a_restart() {
-    let store = open(tempfile::tempdir().unwrap(), |options| options.with_pragma("max_page_count", "200")).await;
+    let store =
+        open(tempfile::tempdir().unwrap(), |options| options.with_pragma("max_page_count", "200")).await;
     let (epoch, mut image) = store.open(cluster()).await.unwrap();
     let mut sample = Sample::seeded(3);
     let mut events = |count: usize| {
@@ -200,6 +201,30 @@ async fn a_file_that_cannot_be_written_is_said_and_got_over_without_a_restart() 
     assert!(matches!(refused, CommitError::NotWritten(_)), "{refused:?}");
     lock.rollback().await.unwrap();
     store.commit(epoch, image.revision, &group(&mut sample)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_that_the_engine_refuses_left_nothing_and_the_writer_goes_on() {
+    let store = fresh().await;
+    store.close().await;
+    // A constraint that is checked at COMMIT, when all statements have gone well.
+    let refusing = "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+        CREATE TABLE child (parent INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+        CREATE TRIGGER refuse AFTER INSERT ON task WHEN NEW.doc LIKE '%bad note%'
+        BEGIN INSERT INTO child VALUES (42); END";
+    tamper(&store.path(), refusing).await;
+    let store = store.reopened().await;
+    let (epoch, image) = store.open(cluster()).await.unwrap();
+    let mut sample = Sample::seeded(8);
+    let (task, service) = (sample.id(), sample.id());
+    let mut bad = sample.task(task, service, None);
+    bad.note = Some("bad note".to_owned());
+    let bad = [Transaction { changes: vec![bad.into()], ..Transaction::default() }];
+    let refused = store.commit(epoch, image.revision, &bad).await.unwrap_err();
+    assert!(matches!(refused, CommitError::NotWritten(_)), "{refused:?}");
+    let revision = store.commit(epoch, image.revision, &group(&mut sample)).await.unwrap();
+    assert_eq!(revision, Revision(1));
+    assert_eq!(store.open(cluster()).await.unwrap().1.rows.len(), 8);
 }
 
 #[tokio::test]
@@ -282,7 +307,11 @@ async fn a_commit_that_is_dropped_half_way_leaves_a_store_that_can_be_opened_aga
         assert!(image.revision == known || image.revision == known.next(), "whole or not at all");
         assert!(!finished || image.revision == known.next(), "what was acknowledged is there");
         assert_eq!(image.rows.len(), rows_after(image.revision));
-        if image.revision == known { lost += 1 } else { written += 1 }
+        if image.revision == known {
+            lost += 1
+        } else {
+            written += 1
+        }
         (epoch, known) = (next, image.revision);
     }
     assert!(lost > 0, "no drop came early enough to matter ({written} written)");
