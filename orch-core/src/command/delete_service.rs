@@ -11,7 +11,7 @@ use crate::id::ServiceId;
 use crate::identity::Action;
 use crate::record::EventKind;
 use crate::service::{Service, ServiceStatus};
-use crate::task::{DesiredStatus, TaskStatus};
+use crate::task::{DesiredStatus, StopCause, TaskStatus};
 
 /// Takes a service down: cancels its deployment and has its tasks removed. It is deleted once none is left. Idempotent.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl Command for DeleteService {
             }
             is_gone &= task.node.is_none();
             if task.desired != DesiredStatus::Removed || task.node.is_none() {
-                transaction.put(removing(ctx, task, reason));
+                transaction.put(removing(ctx, task, StopCause::Deleted));
             }
         }
         let status = if is_gone { ServiceStatus::Deleted } else { ServiceStatus::Deleting };
@@ -118,6 +118,6 @@ mod tests {
         assert_eq!((task.desired, &task.status), (DesiredStatus::Removed, &TaskStatus::Assigned));
         let task = world.cluster.task(pending).unwrap();
         assert_eq!((task.desired, &task.status), (DesiredStatus::Removed, &TaskStatus::Removed));
-        assert_eq!(task.finished_at, Some(world.now));
+        assert_eq!((task.finished_at, task.stop_cause), (Some(world.now), Some(StopCause::Deleted)));
     }
 }

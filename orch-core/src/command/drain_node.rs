@@ -1,39 +1,128 @@
-//! drain_node
+//! Empty a node, and let it be filled again.
 
 use std::sync::Arc;
 
+use super::versions::write_node;
 use super::{Command, Ctx, Decision, Rejection};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Transaction};
+use crate::id::NodeId;
 use crate::identity::Action;
+use crate::node::Node;
+use crate::record::EventKind;
 
-/// Takes a node out of service: it gets no new tasks, and loses each task once that task's replacement serves.
+/// Takes a node out of service: it gets no new tasks, and loses each task once that task's replacement serves. Idempotent.
 #[derive(Clone, Debug)]
 pub struct DrainNode {
-    /// ..
-    pub node: crate::id::NodeId,
+    /// Which node.
+    pub node: NodeId,
 }
 
 impl Command for DrainNode {
     const ACTION: Action = Action::DrainNode;
-    type Output = Arc<crate::node::Node>;
+    type Output = Arc<Node>;
+
     fn decide(self, cluster: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<Self::Output>, Rejection> {
-        let _ = (cluster, ctx);
-        todo!()
+        let before = ctx.node(cluster, self.node)?;
+        let status = before.status.drain().map_err(|wrong| Rejection::WrongState(wrong.to_string()))?;
+        let node = Node { status, ..Node::clone(before) };
+        change_node(ctx, before, node, "node.drain")
     }
 }
 
-/// Ends a drain and a cordon.
+/// Ends a drain and a cordon. Idempotent.
 #[derive(Clone, Debug)]
 pub struct UncordonNode {
-    /// ..
-    pub node: crate::id::NodeId,
+    /// Which node.
+    pub node: NodeId,
 }
 
 impl Command for UncordonNode {
     const ACTION: Action = Action::UncordonNode;
-    type Output = Arc<crate::node::Node>;
+    type Output = Arc<Node>;
+
     fn decide(self, cluster: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<Self::Output>, Rejection> {
-        let _ = (cluster, ctx);
-        todo!()
+        let before = ctx.node(cluster, self.node)?;
+        let status = before.status.uncordon().map_err(|wrong| Rejection::WrongState(wrong.to_string()))?;
+        let node = Node { status, cordoned: false, ..Node::clone(before) };
+        change_node(ctx, before, node, "node.uncordon")
+    }
+}
+
+/// Writes a node whose status or cordon an administrator changed, if he did.
+pub(super) fn change_node(
+    ctx: &mut Ctx<'_>,
+    before: &Arc<Node>,
+    node: Node,
+    action: &str,
+) -> Result<Decision<Arc<Node>>, Rejection> {
+    if node == **before {
+        return Ok(Decision::unchanged(Arc::clone(before)).about(before.id));
+    }
+    let mut transaction = Transaction::default();
+    ctx.note_node_status(&mut transaction, before.status, &node);
+    if node.cordoned != before.cordoned {
+        let message = format!(
+            "node {} is {}",
+            node.name,
+            if node.cordoned { "cordoned" } else { "no longer cordoned" }
+        );
+        transaction.events.push(ctx.node_event(EventKind::NodeCordonChanged, &node, message));
+    }
+    transaction.audit.push(ctx.node_audit(action, &node));
+    let node = Node { revision: ctx.revision, updated_at: ctx.now, ..node };
+    let node = write_node(&mut transaction, node);
+    let id = node.id;
+    Ok(Decision::commit(transaction, node).about(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{CordonNode, NodeFellSilent, RevokeNode};
+    use crate::node::{Incarnation, NodeStatus, OfflineCause, Resources};
+    use crate::testing::World;
+
+    fn world() -> (World, NodeId) {
+        let mut world = World::new();
+        let node = world.register_node("a", Resources::new(4000, 8 << 30));
+        (world, node)
+    }
+
+    #[test]
+    fn a_drain_begins_once_and_ends_with_the_cordon() {
+        let (mut world, node) = world();
+        world.execute(CordonNode { node }).unwrap();
+        let draining = world.execute(DrainNode { node }).unwrap();
+        assert_eq!(draining.status, NodeStatus::Draining);
+        let revision = world.cluster.revision();
+        world.execute(DrainNode { node }).unwrap();
+        assert_eq!(world.cluster.revision(), revision);
+
+        let back = world.execute(UncordonNode { node }).unwrap();
+        assert!(back.takes_new_tasks());
+        let actions: Vec<_> = world.audit.iter().map(|record| record.action.as_str()).collect();
+        assert!(actions.ends_with(&["node.cordon", "node.drain", "node.uncordon"]), "{actions:?}");
+        assert_eq!(world.count(EventKind::NodeStatusChanged), 2);
+        assert_eq!(world.count(EventKind::NodeCordonChanged), 2);
+    }
+
+    #[test]
+    fn a_node_that_is_away_is_drained_when_it_returns() {
+        let (mut world, node) = world();
+        world.execute(NodeFellSilent { node, incarnation: Incarnation(1) }).unwrap();
+        let away = world.execute(DrainNode { node }).unwrap();
+        let cause = OfflineCause::Silent;
+        assert_eq!(away.status, NodeStatus::Offline { since: world.now, cause, draining: true });
+        assert_eq!(away.status.seen(), Ok(NodeStatus::Draining));
+    }
+
+    #[test]
+    fn a_revoked_node_is_neither_drained_nor_uncordoned() {
+        let (mut world, node) = world();
+        world.execute(RevokeNode { node }).unwrap();
+        assert!(matches!(world.execute(DrainNode { node }), Err(Rejection::WrongState(_))));
+        assert!(matches!(world.execute(UncordonNode { node }), Err(Rejection::WrongState(_))));
+        let nobody = World::new().execute(DrainNode { node });
+        assert_eq!(nobody.unwrap_err(), Rejection::not_found("node", node));
     }
 }

@@ -20,6 +20,7 @@ pub mod scale_service;
 mod endings;
 mod journal;
 mod lookup;
+mod standing;
 mod versions;
 
 pub use apply_service::{Applied, ApplyService};

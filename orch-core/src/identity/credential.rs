@@ -74,7 +74,8 @@ pub struct NodeCredential {
     /// The one before `current`, and when it was superseded: for agents without sequence numbers.
     #[serde(default)]
     pub superseded: Option<(Issued, Timestamp)>,
-    /// The highest sequence number of a heartbeat that was answered with a credential.
+    /// The highest sequence number of a heartbeat that was answered with a credential, or of a request that promoted one:
+    /// what an honest agent sent with a dead credential has a lower one.
     #[serde(default)]
     pub highest_sequence: u64,
 }
@@ -146,12 +147,12 @@ impl NodeCredential {
         self.next.map_or(self.current.generation, |next| next.generation)
     }
 
-    /// Whether a heartbeat with this number was answered already, or a later one was. A message that the network repeats
-    /// must not be answered with another `next`: that would kill the one that the agent got from the first answer, and its
-    /// honest use would look like theft.
+    /// Whether the agent may hold `next` from the answer to this heartbeat, or to a later one. A message that the network
+    /// repeats must not be answered with another `next`: that would kill the one that the agent got from the first answer,
+    /// and its honest use would look like theft. While there is no `next`, a new one takes nothing away.
     #[must_use]
     pub fn is_repeated_heartbeat(&self, sequence: Option<u64>) -> bool {
-        sequence.is_some_and(|sequence| sequence <= self.highest_sequence)
+        self.next.is_some() && sequence.is_some_and(|sequence| sequence <= self.highest_sequence)
     }
 
     /// `next` was used: it becomes current, and what was current is dead.

@@ -5,12 +5,16 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use crate::cluster::{Cluster, Transaction};
-use crate::command::{Command, Ctx, Rejection, ReportTasks};
+use crate::command::{Command, Ctx, RegisterNode, Rejection, ReportTasks};
 use crate::control_plane::ClusterPolicy;
 use crate::deployment::RolloutPolicy;
 use crate::id::{IdStream, NodeId, ServiceId, TaskId};
-use crate::identity::{NodePrincipal, Principal, RequestContext, Scope};
-use crate::node::{Incarnation, Node, NodeStatus, Resources};
+use crate::identity::credential::DEFAULT_TTL;
+use crate::identity::{
+    CredentialBinding, CredentialDigest, Issued, NodePrincipal, NodePublicKey, Principal, Proven,
+    RegistrationClaim, RequestContext, Scope,
+};
+use crate::node::{Incarnation, Resources};
 use crate::record::{AuditRecord, Event, EventKind};
 use crate::service::port::DYNAMIC_PORTS;
 use crate::service::{
@@ -121,34 +125,29 @@ impl World {
         act(&self.cluster, &mut ctx)
     }
 
-    /// A node that is ready, with all of `resources` allocatable and the label `name` set to its name.
+    /// A node that registered with a key and is ready, with all of `resources` allocatable and the label `name` set to its
+    /// name.
     ///
     /// # Panics
-    /// `name` is no node name.
+    /// `name` is no node name, or is taken.
     pub fn register_node(&mut self, name: &str, resources: Resources) -> NodeId {
-        let node = Node {
-            id: self.ids.next(),
-            name: name.parse().expect("a node name"),
-            advertise_address: "127.0.0.1".to_owned(),
-            labels: BTreeMap::from([("name".to_owned(), name.to_owned())]),
-            capacity: resources,
-            allocatable: resources,
-            status: NodeStatus::Ready,
-            cordoned: false,
-            incarnation: Incarnation(1),
-            boot: None,
-            key: None,
-            binding: crate::identity::CredentialBinding::Token,
-            agent_version: "0.3.0".to_owned(),
-            revision: self.cluster.revision().next(),
-            created_at: self.now,
-            updated_at: self.now,
+        let command = RegisterNode {
+            claim: RegistrationClaim {
+                name: name.parse().expect("a node name"),
+                advertise_address: "127.0.0.1".to_owned(),
+                labels: BTreeMap::from([("name".to_owned(), name.to_owned())]),
+                capacity: resources,
+                allocatable: resources,
+                agent_version: "0.3.0".to_owned(),
+                boot: None,
+            },
+            proven: Proven { token: true, key: Some((NodePublicKey(name.to_owned()), 0)), open: false },
+            credential: issued(1, self.now),
+            credential_for: (self.ids.next(), Incarnation(1)),
+            binding: CredentialBinding::Token,
+            active_boot: false,
         };
-        let id = node.id;
-        let mut transaction = Transaction::default();
-        transaction.put(node);
-        self.apply(transaction);
-        id
+        self.execute(command).expect("the name is free").node.id
     }
 
     /// A task of the service's present version in a slot, as the scheduler would place it: assigned to `node`, or pending
@@ -248,6 +247,13 @@ impl World {
     pub fn count(&self, kind: EventKind) -> usize {
         self.events.iter().filter(|event| event.kind == kind).count()
     }
+}
+
+/// A credential that lives from now on for the usual time. Its digest is its generation, in every byte.
+#[must_use]
+pub fn issued(generation: u64, now: Timestamp) -> Issued {
+    let byte = generation.to_le_bytes()[0];
+    Issued { digest: CredentialDigest([byte; 32]), generation, expires_at: now + DEFAULT_TTL }
 }
 
 /// A stateless web service on one dynamic port, without a health check: 100 millicores and 64 MiB a task.
