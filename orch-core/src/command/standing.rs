@@ -30,7 +30,11 @@ impl Ctx<'_> {
             return refuse(Unauthorized::NodeRevoked);
         }
         let credential = match cluster.credential(node.id) {
-            Some(row) if node.incarnation == principal.incarnation && row.incarnation == principal.incarnation => row,
+            Some(row)
+                if node.incarnation == principal.incarnation && row.incarnation == principal.incarnation =>
+            {
+                row
+            }
             _ => return refuse(Unauthorized::NodeReset),
         };
         let shown = [Some(credential.current), credential.next, credential.superseded.map(|(old, _)| old)]
