@@ -58,4 +58,9 @@ pub trait AgentApi: Send + Sync + 'static {
         ticket: TicketId,
         stream: BoxStream<'static, Result<Bytes, std::io::Error>>,
     ) -> Result<(), AgentApiError>;
+    /// SHA-256 of the certificate that the control plane showed when it answered the last challenge: what the node key signs with
+    /// the rest, so that an answer cannot be relayed. `None`: no TLS in between.
+    fn server_certificate(&self) -> Option<[u8; 32]> {
+        None
+    }
 }

@@ -1,0 +1,171 @@
+//! `orch node …`: the cluster's machines.
+
+use clap::Subcommand;
+use orch_core::api::Force;
+use orch_core::api::endpoint::{
+    CordonNode, DrainNode, GetDrainStatus, ListNodes, Nothing, RemoveNode, ResetNode, RevokeNode,
+    UncordonNode,
+};
+use orch_core::api::node::{DrainStatus, DrainStatusAnswer, Node, NodeAnswer, NodesAnswer};
+
+use super::error::CliError;
+use super::output::{Output, age, bytes, cores, short};
+use super::resolve;
+use crate::client::Client;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// List nodes
+    Ls,
+    /// Everything about one node
+    Inspect(One),
+    /// Keep new tasks away; those that run stay
+    Cordon(One),
+    /// Empty a node: each task leaves once its replacement serves
+    Drain {
+        #[command(flatten)]
+        one: One,
+        /// Pass a maintenance window
+        #[arg(long)]
+        force: bool,
+    },
+    /// How far a drain is
+    DrainStatus(One),
+    /// End a drain and a cordon
+    Uncordon(One),
+    /// End a node's identity for good, and replace its tasks at once
+    Revoke(One),
+    /// End a node's registration: it must register again, by its key
+    Reset(One),
+    /// Remove a node that is offline or revoked
+    Rm(One),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct One {
+    /// Name or id
+    node: String,
+}
+
+pub(super) async fn run(client: &Client, verb: &Verb, out: &Output) -> Result<(), CliError> {
+    let nothing = Nothing {};
+    let one = match verb {
+        Verb::Ls => return list(client, out).await,
+        Verb::Inspect(one)
+        | Verb::Cordon(one)
+        | Verb::Drain { one, .. }
+        | Verb::DrainStatus(one)
+        | Verb::Uncordon(one)
+        | Verb::Revoke(one)
+        | Verb::Reset(one)
+        | Verb::Rm(one) => one,
+    };
+    let found = resolve::node(client, &one.node).await?;
+    let path = [found.id.as_str()];
+    let (node, done) = match verb {
+        Verb::Ls => return Ok(()),
+        Verb::Inspect(_) => return inspect(found, out),
+        Verb::DrainStatus(_) => {
+            let answer = client.call::<GetDrainStatus>(&path, &nothing, &nothing).await?;
+            return drain_status(&found.hostname, answer.drain_status, out);
+        }
+        Verb::Rm(_) => {
+            client.call::<RemoveNode>(&path, &nothing, &nothing).await?;
+            return if out.is_json() { Ok(()) } else { out.line(format!("{}: removed", found.hostname)) };
+        }
+        Verb::Cordon(_) => (
+            client.call::<CordonNode>(&path, &nothing, &nothing).await?.node,
+            "takes no new tasks".to_owned(),
+        ),
+        Verb::Drain { force, .. } => {
+            let node = client.call::<DrainNode>(&path, &Force { force: *force }, &nothing).await?.node;
+            (node, format!("draining; `orch node drain-status {}` says how far it is", found.hostname))
+        }
+        Verb::Uncordon(_) => (
+            client.call::<UncordonNode>(&path, &nothing, &nothing).await?.node,
+            "takes tasks again".to_owned(),
+        ),
+        Verb::Revoke(_) => {
+            let node = client.call::<RevokeNode>(&path, &nothing, &nothing).await?.node;
+            (node, "revoked; its tasks are replaced".to_owned())
+        }
+        Verb::Reset(_) => {
+            let node = client.call::<ResetNode>(&path, &nothing, &nothing).await?.node;
+            (node, "must register again".to_owned())
+        }
+    };
+    if out.is_json() {
+        out.json(&NodeAnswer { node })
+    } else {
+        out.line(format!("{}: {done}", node.hostname))
+    }
+}
+
+async fn list(client: &Client, out: &Output) -> Result<(), CliError> {
+    let mut nodes = client.call::<ListNodes>(&[], &Nothing {}, &Nothing {}).await?.nodes;
+    nodes.sort_by(|a, b| a.hostname.cmp(&b.hostname));
+    if out.is_json() {
+        return out.json(&NodesAnswer { nodes });
+    }
+    let row = |node: &Node| {
+        vec![
+            node.hostname.clone(),
+            status(node),
+            node.tasks.to_string(),
+            format!("{} / {}", cores(node.reserved.cpu.0), cores(node.allocatable.cpu.0)),
+            format!("{} / {}", bytes(node.reserved.memory.0), bytes(node.allocatable.memory.0)),
+            node.advertise_address.clone(),
+            age(node.last_heartbeat_at),
+            node.agent_version.clone(),
+            short(&node.id),
+        ]
+    };
+    out.table(
+        &["NAME", "STATUS", "TASKS", "CPU", "MEMORY", "ADDRESS", "SEEN", "AGENT", "ID"],
+        nodes.iter().map(row).collect(),
+        "no nodes yet; start `orch-agent` on a machine",
+    )
+}
+
+fn status(node: &Node) -> String {
+    if node.cordoned { format!("{}, cordoned", node.status) } else { node.status.clone() }
+}
+
+fn inspect(node: Node, out: &Output) -> Result<(), CliError> {
+    if out.is_json() {
+        return out.json(&NodeAnswer { node });
+    }
+    let labels = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+    let amount = |r: orch_core::api::Resources| format!("{} CPU, {}", cores(r.cpu.0), bytes(r.memory.0));
+    out.fields(&[
+        ("Name", node.hostname.clone()),
+        ("Id", node.id.clone()),
+        ("Status", status(&node)),
+        ("Address", node.advertise_address.clone()),
+        ("Labels", labels.join(", ")),
+        ("Capacity", amount(node.capacity)),
+        ("Allocatable", amount(node.allocatable)),
+        ("Reserved", amount(node.reserved)),
+        ("Tasks", node.tasks.to_string()),
+        ("Registration", node.incarnation.to_string()),
+        ("Agent", node.agent_version.clone()),
+        ("Last seen", format!("{} ({} ago)", node.last_heartbeat_at, age(node.last_heartbeat_at))),
+        ("Registered", format!("{} ({} ago)", node.created_at, age(node.created_at))),
+    ])
+}
+
+fn drain_status(name: &str, status: DrainStatus, out: &Output) -> Result<(), CliError> {
+    if out.is_json() {
+        return out.json(&DrainStatusAnswer { drain_status: status });
+    }
+    let capacity = if status.insufficient_capacity { "a replacement waits for room" } else { "" };
+    out.fields(&[
+        ("Node", name.to_owned()),
+        ("Status", status.node_status.clone()),
+        ("Drain", status.phase.clone()),
+        ("Remaining", format!("{} of {} tasks", status.remaining_tasks, status.total_tasks)),
+        ("Replacements", format!("{} of {} serve", status.replacement_ready, status.replacement_tasks)),
+        ("Capacity", capacity.to_owned()),
+        ("Message", status.message.clone()),
+    ])
+}

@@ -1,0 +1,312 @@
+//! The command itself, as a process: what it prints, what it asks, and how it ends.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use super::server::{Asked, Reply, Server, dead_url, error};
+
+const SERVICE: &str = "7b0c5d4e-0000-4000-8000-00000000000a";
+const ROLLOUT: &str = "7b0c5d4e-0000-4000-8000-00000000000b";
+const NODE: &str = "7b0c5d4e-0000-4000-8000-00000000000c";
+const TIME: &str = "2026-01-02T03:04:05Z";
+
+/// Runs the command with nothing of this process's environment that it would read.
+async fn orch(args: &[&str], env: &[(&str, &str)]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_orch"));
+    command.args(args).env_clear().env("HOME", home.path()).stdin(Stdio::null());
+    command.envs(env.iter().copied());
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn service(version: u32) -> Value {
+    json!({"id": SERVICE, "namespace": "default", "spec": {"name": "web", "image": "web:1", "replicas": 2},
+        "status": "active", "deployment_version": version, "created_at": TIME, "updated_at": TIME})
+}
+
+fn task(slot: u32, version: u32, status: &str, node: Option<&str>) -> Value {
+    let mut task = json!({"id": format!("7b0c5d4e-0000-4000-8000-0000000001{slot:02}"), "namespace": "default", "service_id": SERVICE,
+        "slot": slot, "desired_status": "running", "actual_status": status, "image": "web:1", "version": version,
+        "attempt": 1, "restart_count": 0, "created_at": TIME, "updated_at": TIME});
+    match node {
+        Some(node) => task["node_id"] = json!(node),
+        None => task["note"] = json!("no node fits: 1 node, cpu: 1 too small"),
+    }
+    task
+}
+
+fn deployment(status: &str) -> Value {
+    json!({"id": ROLLOUT, "namespace": "default", "service_id": SERVICE, "from_version": 1, "to_version": 2,
+        "strategy": "rolling_update", "status": status, "max_unavailable": 0, "max_surge": 1, "reason": null,
+        "created_at": TIME, "updated_at": TIME})
+}
+
+fn node() -> Value {
+    let amount = json!({"cpu": 4000, "memory": 8_589_934_592_u64});
+    json!({"id": NODE, "hostname": "node-1\u{1b}[2J", "advertise_address": "10.0.0.1", "capacity": amount, "allocatable": amount,
+        "reserved": {"cpu": 250, "memory": 134_217_728}, "tasks": 2, "status": "ready", "cordoned": true,
+        "last_heartbeat_at": TIME, "created_at": TIME, "updated_at": TIME})
+}
+
+/// A cluster with one service, whose rollout goes through `statuses`, a step a look; `tasks` are there all the time.
+async fn cluster(statuses: &'static [&'static str], tasks: Vec<Value>) -> Server {
+    let step = Arc::new(AtomicUsize::new(0));
+    Server::start(move |asked, _| {
+        let path = asked.path.split('?').next().unwrap();
+        let rollout = || {
+            let at = step.fetch_add(1, Ordering::SeqCst).min(statuses.len() - 1);
+            let mut deployment = deployment(statuses[at]);
+            if statuses[at] == "failed" {
+                deployment["reason"] = json!("replica 1: exit 1");
+            }
+            json!({"deployment": deployment})
+        };
+        let answer = match (asked.method.as_str(), path.strip_prefix("/v1").unwrap()) {
+            ("POST", "/apply") => {
+                json!({"service": service(2), "deployment": deployment("pending"), "created": false,
+                "changes": ["template.image: \"web:0\" → \"web:1\""]})
+            }
+            ("GET", "/nodes") => json!({"nodes": [node()]}),
+            ("GET", "/services") => json!({"services": [service(2)]}),
+            ("GET", "/tasks") => json!({"tasks": tasks}),
+            ("GET", path) if path.ends_with("/why") => json!({"service_id": SERVICE, "held": []}),
+            ("GET", path) if path.starts_with("/rollouts/") => rollout(),
+            ("GET", path) if path.starts_with("/services/") => json!({"service": service(2)}),
+            ("POST", path) if path.ends_with("/scale") => json!({"service": service(2)}),
+            ("POST", path) if path.ends_with("/drain") => json!({"node": node()}),
+            _ => return error(404, "not_found"),
+        };
+        Reply::Json(200, answer)
+    })
+    .await
+}
+
+fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web.yaml");
+    std::fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_server_it_says_how_to_name_one() {
+    let ended = orch(&["service", "ls"], &[]).await;
+    let told = stderr(&ended);
+    assert_eq!(ended.status.code(), Some(64));
+    for way in ["--server", "ORCH_SERVER_URL", "server_url"] {
+        assert!(told.contains(way), "{told}");
+    }
+    let ended = orch(&["version"], &[]).await;
+    assert_eq!(stdout(&ended), format!("orch {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(ended.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_usage_and_a_server_that_is_away_end_differently() {
+    let ended = orch(&["scale", "web"], &[]).await;
+    assert_eq!(ended.status.code(), Some(64));
+    assert!(stderr(&ended).contains("--replicas"));
+    let url = dead_url().await;
+    let ended = orch(&["node", "ls", "--server", &url], &[]).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(stderr(&ended).contains(&url), "{}", stderr(&ended));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flags_win_over_variables_and_those_over_the_file() {
+    let server = Server::start(|_, _| Reply::Json(200, json!({"services": []}))).await;
+    let (_folder, path) =
+        file(&format!("server_url: {}\ntoken: from-file\nnamespace: from-file\n", server.url));
+    let path = path.to_str().unwrap();
+    let seen = |asked: &Asked| {
+        (
+            asked.header("authorization").unwrap().to_owned(),
+            asked.header("x-orch-namespace").unwrap().to_owned(),
+        )
+    };
+    for (args, env) in [
+        (vec!["service", "ls", "--config", path], vec![("ORCH_TOKEN", " "), ("ORCH_NAMESPACE", "")]),
+        (
+            vec!["service", "ls", "--config", path],
+            vec![("ORCH_TOKEN", "from-env"), ("ORCH_NAMESPACE", "from-env")],
+        ),
+        (
+            vec!["-n", "from-flag", "service", "ls", "--config", path, "--token", "from-flag"],
+            vec![("ORCH_TOKEN", "from-env"), ("ORCH_NAMESPACE", "from-env")],
+        ),
+    ] {
+        let ended = orch(&args, &env).await;
+        assert!(ended.status.success(), "{}", stderr(&ended));
+    }
+    let asked: Vec<_> = server.asked().iter().filter(|a| a.path == "/v1/services").map(seen).collect();
+    let expected =
+        ["from-file", "from-env", "from-flag"].map(|from| (format!("Bearer {from}"), from.to_owned()));
+    assert_eq!(asked, expected);
+
+    let (_folder, wrong) = file("server: http://localhost\ntoken: hunter2\n");
+    let ended = orch(&["service", "ls", "--config", wrong.to_str().unwrap()], &[]).await;
+    assert_eq!(ended.status.code(), Some(64));
+    assert!(
+        stderr(&ended).contains("server_url") && !stderr(&ended).contains("hunter2"),
+        "{}",
+        stderr(&ended)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn validate_needs_no_server_and_tells_every_place() {
+    let (_folder, path) = file("name: web\nimage: web:1\n");
+    let path = path.to_str().unwrap();
+    let ended = orch(&["validate", path], &[]).await;
+    assert_eq!(stdout(&ended), format!("{path}: service web: 1 × web:1\n"));
+    let (_other, wrong) = file("name: web\nimage: web:1\nreplicas: many\nport: 1\n");
+    let wrong = wrong.to_str().unwrap();
+    let ended = orch(&["validate", path, wrong], &[]).await;
+    assert_eq!(ended.status.code(), Some(1));
+    let told = stderr(&ended);
+    assert!(
+        told.contains(&format!("{wrong}:3:11: replicas: ")) && told.contains(&format!("{wrong}:4:1: port: ")),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploy_says_what_changed_and_sends_the_spec_once() {
+    let server = cluster(&["running"], vec![]).await;
+    let (_folder, path) = file("name: web\nimage: web:1\nreplicas: 2\n");
+    let ended = orch(&["deploy", path.to_str().unwrap()], &[("ORCH_SERVER_URL", &server.url)]).await;
+    assert!(ended.status.success(), "{}", stderr(&ended));
+    assert_eq!(stdout(&ended), "web: changed, version 2\n  template.image: \"web:0\" → \"web:1\"\n");
+    let asked = server.asked();
+    assert_eq!((asked.len(), asked[0].path.as_str()), (1, "/v1/apply"));
+    assert_eq!(asked[0].json()["spec"]["replicas"], 2);
+    assert!(asked[0].header("idempotency-key").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploy_waits_tells_each_replica_and_ends_with_the_outcome() {
+    let (_folder, path) = file("name: web\nimage: web:1\nreplicas: 2\n");
+    let path = path.to_str().unwrap();
+    let tasks = || vec![task(1, 2, "running", Some(NODE)), task(2, 2, "running", Some(NODE))];
+    let server = cluster(&["running", "running", "succeeded"], tasks()).await;
+    let ended = orch(&["deploy", path, "--wait", "--server", &server.url], &[]).await;
+    let told = stderr(&ended);
+    assert_eq!(ended.status.code(), Some(0), "{told}");
+    assert!(told.contains("web/1: v2 running on node-1\\u{1b}[2J"), "{told}");
+    assert!(told.contains("web: 2 of 2 replicas serve, version 2"), "{told}");
+    assert_eq!(told.matches("web/1:").count(), 1, "a line is told when it changes: {told}");
+
+    let server = cluster(&["running", "failed"], tasks()).await;
+    let ended = orch(&["deploy", path, "--wait", "--server", &server.url], &[]).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(stderr(&ended).contains("version 2 failed: replica 1: exit 1"), "{}", stderr(&ended));
+
+    let server = cluster(&["running"], tasks()).await;
+    let ended = orch(&["deploy", path, "--wait", "--timeout", "300ms", "--server", &server.url], &[]).await;
+    assert_eq!(ended.status.code(), Some(124));
+    assert!(stderr(&ended).contains("orch rollout status web --wait"), "{}", stderr(&ended));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_fits_nowhere_ends_the_wait_with_two() {
+    let tasks = vec![task(1, 2, "running", Some(NODE)), task(2, 2, "pending", None)];
+    let server = cluster(&["running"], tasks).await;
+    let args = ["scale", "web", "--replicas", "2", "--wait", "--patience", "200ms", "--server", &server.url];
+    let ended = orch(&args, &[]).await;
+    assert_eq!(ended.status.code(), Some(2), "{}", stderr(&ended));
+    assert!(stderr(&ended).contains("no node fits: 1 node, cpu: 1 too small"), "{}", stderr(&ended));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_show_what_is_there_and_escape_what_is_hostile() {
+    let server = cluster(&["running"], vec![task(1, 2, "running", Some(NODE))]).await;
+    let env = [("ORCH_SERVER_URL", server.url.as_str())];
+    let nodes = stdout(&orch(&["node", "ls"], &env).await);
+    assert!(!nodes.contains('\u{1b}'), "{nodes:?}");
+    assert!(nodes.contains("node-1\\u{1b}[2J  ready, cordoned  2      250m / 4  128Mi / 8Gi"), "{nodes}");
+    let services = stdout(&orch(&["service", "ls"], &env).await);
+    assert!(services.starts_with("NAME  STATUS  READY  IMAGE  VERSION"), "{services}");
+    assert!(services.contains("web   active  1/2    web:1  2"), "{services}");
+    let json: Value =
+        serde_json::from_str(&stdout(&orch(&["service", "ls", "-o", "json"], &env).await)).unwrap();
+    assert_eq!(json["services"][0]["spec"]["name"], "web");
+    let ps = stdout(&orch(&["service", "ps", "web"], &env).await);
+    assert!(ps.lines().nth(1).unwrap().starts_with("1     2        node-1"), "{ps}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_and_ids_are_both_taken_and_unknown_ones_are_told() {
+    let server = cluster(&["running"], vec![]).await;
+    let env = [("ORCH_SERVER_URL", server.url.as_str())];
+    for name in ["web", SERVICE] {
+        let ended = orch(&["scale", name, "--replicas", "2"], &env).await;
+        assert_eq!(stdout(&ended), "web: 2 → 2 replicas\n", "{}", stderr(&ended));
+    }
+    assert_eq!(
+        server.asked().iter().filter(|a| a.path == format!("/v1/services/{SERVICE}/scale")).count(),
+        2
+    );
+    let ended = orch(&["delete", "wob"], &env).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(
+        stderr(&ended).contains("service `wob` does not exist in namespace `default`"),
+        "{}",
+        stderr(&ended)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_minted_token_is_one_that_the_server_takes() {
+    use orch_core::identity::{Role, UserAuthenticator as _, UserProof};
+    let key = "0123456789abcdef0123456789abcdef";
+    let ended = orch(
+        &["token", "mint", "--sub", "alice", "--role", "operator", "--ttl", "5m"],
+        &[("ORCH_JWT_SECRET", key)],
+    )
+    .await;
+    let token = stdout(&ended);
+    assert_eq!(token.lines().count(), 1, "{}", stderr(&ended));
+    let users = orch_auth::jwt::JwtUsers::new(&orch_core::secret::Secret::new(key.to_owned())).unwrap();
+    let now = orch_core::time::Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+    let mut proof = UserProof::at(now);
+    proof.bearer = Some(orch_core::secret::Secret::new(token.trim().to_owned()));
+    let alice = users.authenticate(&proof).await.unwrap();
+    assert_eq!((alice.subject.as_str(), alice.grants.cluster), ("alice", Some(Role::Operator)));
+    let ended = orch(&["token", "mint", "--sub", "a", "--role", "admin"], &[]).await;
+    assert_eq!(ended.status.code(), Some(64));
+    assert!(stderr(&ended).contains("--secret-file"), "{}", stderr(&ended));
+    let ended = orch(&["token", "mint", "--sub", "a", "--role", "king"], &[]).await;
+    assert!(stderr(&ended).contains("`admin`, `operator` or `viewer`"), "{}", stderr(&ended));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_told_with_its_remedy() {
+    let server = Server::start(|_, _| error(401, "unauthorized")).await;
+    let ended = orch(&["node", "ls", "--server", &server.url], &[]).await;
+    let told = stderr(&ended);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(
+        told.contains("this is unauthorized (unauthorized) [request r-7]") && told.contains("ORCH_TOKEN"),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completion_scripts_know_the_verbs() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = stdout(&orch(&["completion", shell], &[]).await);
+        assert!(script.contains("drain-status"), "{shell}");
+    }
+}

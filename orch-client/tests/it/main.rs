@@ -1,0 +1,8 @@
+//! The surface of the crate: deploy files, calls over real sockets, the agent's side, and the command itself.
+
+mod agent;
+mod calls;
+mod cli;
+mod deploy_file;
+mod server;
+mod tls;
