@@ -3,5 +3,8 @@
 pub mod contract;
 pub mod decide;
 pub mod env;
+pub mod faulty_store;
+pub mod parts;
 
 pub use decide::{World, web_spec};
+pub use faulty_store::{Fault, FaultyStore};

@@ -1,0 +1,299 @@
+//! One writer: groups, answers, and what becomes of them when the store fails.
+
+use std::time::Duration;
+
+use super::harness::{Harness, Look, Panic, Put, Take, name};
+use crate::agent::AgentApiError;
+use crate::cluster::Revision;
+use crate::command::{ExecuteError, Rejection};
+use crate::control_plane::{AgentConnection, Health};
+use crate::env::Env as _;
+use crate::id::IdStream;
+use crate::record::EventKind;
+use crate::store::{EventFilter, History as _, Store as _};
+use crate::testing::Fault;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn commands_that_come_during_a_commit_are_written_as_one_group() {
+    let harness = Harness::start(1);
+    harness.store.hold();
+    let first = harness.send(Put("a"));
+    harness.sim.settle();
+    let more: Vec<_> = ["b", "c", "d"].map(|name| harness.send(Put(name))).into();
+    harness.sim.settle();
+    assert!(!first.is_answered());
+    harness.store.release(2);
+    harness.sim.settle();
+    assert_eq!(harness.store.groups(), [1, 3]);
+    assert_eq!(first.take().unwrap().unwrap(), Revision(1));
+    let mut revisions: Vec<_> = more.iter().map(|sent| sent.take().unwrap().unwrap()).collect();
+    revisions.sort();
+    assert_eq!(revisions, [Revision(2), Revision(3), Revision(4)]);
+}
+
+#[test]
+fn what_is_decided_on_undurable_state_is_answered_only_when_that_is_durable() {
+    let harness = Harness::start(2);
+    harness.store.hold();
+    let blocker = harness.send(Put("blocker"));
+    harness.sim.settle();
+    let calls = [harness.send(Put("a")), harness.send(Put("a"))];
+    harness.sim.settle();
+    let look = harness.send(Look("a"));
+    harness.store.release(1);
+    harness.sim.settle();
+    assert!(blocker.is_answered());
+    assert!(calls.iter().all(|call| !call.is_answered()), "the rejection waits for the group too");
+    assert!(!look.is_answered(), "so does a look");
+    assert!(!harness.plane.image().has_namespace(&name("a")), "readers see durable state alone");
+    harness.store.release(1);
+    harness.sim.settle();
+    let answers = calls.map(|call| call.take().unwrap());
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+    let conflict =
+        |answer: &Result<_, _>| matches!(answer, Err(ExecuteError::Rejected(Rejection::Conflict(_))));
+    assert_eq!(answers.iter().filter(|answer| conflict(answer)).count(), 1, "{answers:?}");
+    look.take().unwrap().unwrap();
+}
+
+#[test]
+fn a_group_that_is_not_written_leaves_nothing_and_its_callers_may_repeat() {
+    let harness = Harness::start(3);
+    harness.store.next_commits([Fault::NotWritten]);
+    let call = harness.send(Put("a"));
+    harness.sim.settle();
+    match call.take().unwrap() {
+        Err(ExecuteError::Unavailable { retry_after, .. }) => assert!(retry_after > Duration::ZERO),
+        other => panic!("{other:?}"),
+    }
+    assert!(!harness.plane.health().is_ready());
+    assert_eq!(harness.plane.image().revision(), Revision(0));
+    let refused = harness.send(Put("a"));
+    harness.sim.settle();
+    assert!(
+        matches!(refused.take(), Some(Err(ExecuteError::Unavailable { .. }))),
+        "not before the pause is over"
+    );
+    harness.sim.advance(SECOND);
+    assert!(harness.plane.health().is_ready(), "found out without anybody asking");
+    assert_eq!(harness.execute(Put("a")).unwrap(), Revision(1));
+}
+
+#[test]
+fn a_rejection_in_a_group_that_is_not_written_is_no_rejection() {
+    let harness = Harness::start(4);
+    harness.store.hold();
+    harness.send(Put("blocker"));
+    harness.sim.settle();
+    harness.store.next_commits([Fault::NotWritten]);
+    let calls = [harness.send(Put("a")), harness.send(Put("a"))];
+    harness.sim.settle();
+    harness.store.release(9);
+    harness.sim.settle();
+    for call in calls {
+        let answer = call.take().unwrap();
+        assert!(matches!(answer, Err(ExecuteError::Unavailable { .. })), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_store_that_keeps_failing_is_asked_ever_less_often() {
+    let harness = Harness::start(5);
+    harness.store.next_commits([Fault::NotWritten; 1_000]);
+    let _call = harness.send(Put("a"));
+    harness.sim.advance(60 * SECOND);
+    let asked = harness.store.groups().len();
+    assert!((10..25).contains(&asked), "{asked} commits in a minute");
+    assert!(matches!(harness.plane.health(), Health::NotReady { .. }));
+}
+
+#[test]
+fn an_outcome_that_is_not_known_is_looked_up_before_anything_more_is_decided() {
+    for (fault, written) in [(Fault::LostAfter, true), (Fault::LostBefore, false)] {
+        let harness = Harness::start(6);
+        harness.store.next_commits([fault]);
+        let call = harness.send(Put("a"));
+        harness.sim.settle();
+        assert!(matches!(call.take(), Some(Err(ExecuteError::Uncertain(_)))));
+        harness.sim.advance(SECOND);
+        assert_eq!(harness.store.opened(), 2);
+        assert_eq!(harness.plane.image().has_namespace(&name("a")), written);
+        assert!(harness.plane.health().is_ready());
+        assert_eq!(harness.execute(Put("b")).unwrap(), Revision(1 + u64::from(written)));
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_again_is_tried_until_it_can() {
+    let harness = Harness::start(7);
+    harness.store.next_commits([Fault::LostAfter]);
+    harness.store.fail_openings(4);
+    let _call = harness.send(Put("a"));
+    harness.sim.settle();
+    let refused = harness.send(Put("b"));
+    harness.sim.settle();
+    assert!(matches!(refused.take(), Some(Err(ExecuteError::Unavailable { .. }))));
+    harness.sim.advance(10 * SECOND);
+    assert!(harness.plane.health().is_ready());
+    assert_eq!(harness.execute(Put("b")).unwrap(), Revision(2));
+}
+
+#[test]
+fn a_commit_without_an_end_counts_as_not_known() {
+    let harness = Harness::start(8);
+    harness.store.next_commits([Fault::Hangs]);
+    let call = harness.send(Put("a"));
+    harness.sim.advance(29 * SECOND);
+    assert!(!call.is_answered());
+    harness.sim.advance(2 * SECOND);
+    assert!(matches!(call.take(), Some(Err(ExecuteError::Uncertain(_)))));
+    harness.execute(Put("a")).unwrap();
+}
+
+#[test]
+fn a_writer_that_was_fenced_off_stops_and_says_so() {
+    let harness = Harness::start(9);
+    harness.execute(Put("a")).unwrap();
+    harness.sim.run_until(harness.store.open(IdStream::seeded(1).next())).unwrap();
+    let answer = harness.execute(Put("b"));
+    assert!(matches!(answer, Err(ExecuteError::Unavailable { .. })), "{answer:?}");
+    assert_eq!(harness.plane.health(), Health::Fenced);
+    let commits = harness.store.groups().len();
+    assert!(matches!(harness.execute(Put("c")), Err(ExecuteError::Unavailable { .. })));
+    harness.sim.advance(600 * SECOND);
+    assert_eq!(harness.store.groups().len(), commits, "it does not try again");
+    let api = harness.plane.agent_api(AgentConnection::default());
+    let answer = harness.sim.run_until(api.challenge(&"n".parse().unwrap()));
+    assert!(matches!(answer, Err(AgentApiError::Unavailable { .. })), "agents are sent elsewhere");
+}
+
+#[test]
+fn a_decision_that_panics_hurts_its_caller_alone() {
+    let harness = Harness::start(10);
+    harness.store.hold();
+    harness.send(Put("blocker"));
+    harness.sim.settle();
+    let (before, panics, after) = (harness.send(Put("a")), harness.send(Panic), harness.send(Put("b")));
+    harness.sim.settle();
+    harness.store.release(9);
+    harness.sim.settle();
+    assert!(matches!(panics.take(), Some(Err(ExecuteError::Unavailable { .. }))));
+    before.take().unwrap().unwrap();
+    after.take().unwrap().unwrap();
+}
+
+#[test]
+fn a_shutdown_answers_what_was_accepted_and_refuses_what_comes_after() {
+    let harness = Harness::start(11);
+    harness.store.hold();
+    let accepted = [harness.send(Put("a")), harness.send(Put("b"))];
+    harness.sim.settle();
+    let plane = harness.plane.clone();
+    let down = harness.spawn(async move { plane.shutdown().await });
+    harness.sim.settle();
+    assert!(!down.is_answered(), "the commit is under way still");
+    harness.store.release(9);
+    harness.sim.settle();
+    assert!(down.is_answered());
+    for call in accepted {
+        call.take().unwrap().unwrap();
+    }
+    assert!(matches!(harness.execute(Put("c")), Err(ExecuteError::Unavailable { .. })));
+    assert_eq!(harness.plane.health(), Health::Stopped);
+}
+
+#[test]
+fn the_writer_ends_with_the_last_handle() {
+    let harness = Harness::start(12);
+    let shared = std::sync::Arc::downgrade(harness.plane.shared());
+    let Harness { sim, plane, .. } = harness;
+    drop(plane);
+    sim.settle();
+    assert!(shared.upgrade().is_none(), "no task keeps it alive");
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_crash() {
+    let mut harness = Harness::start(13);
+    harness.execute(Put("a")).unwrap();
+    let cluster = harness.plane.image().id();
+    harness.store.hold();
+    let lost = harness.send(Put("b"));
+    harness.sim.settle();
+    harness.restart();
+    harness.store.release(9);
+    harness.sim.settle();
+    assert!(matches!(lost.take(), Some(Err(ExecuteError::Uncertain(_)))));
+    let image = harness.plane.image();
+    assert!(image.has_namespace(&name("a")) && !image.has_namespace(&name("b")));
+    assert_eq!(image.id(), cluster);
+}
+
+#[test]
+fn a_wait_sees_what_is_committed_and_no_more() {
+    let harness = Harness::start(14);
+    let plane = harness.plane.clone();
+    let waiter = harness.spawn(async move {
+        let look = |view: &crate::control_plane::query::View| {
+            view.cluster().has_namespace(&name("a")).then(|| view.cluster().revision())
+        };
+        plane.wait_for(&crate::identity::Permit::system("test"), look).await
+    });
+    harness.execute(Put("b")).unwrap();
+    harness.sim.settle();
+    assert!(!waiter.is_answered());
+    harness.execute(Put("a")).unwrap();
+    harness.sim.settle();
+    assert_eq!(waiter.take(), Some(Some(Revision(2))));
+}
+
+#[test]
+fn the_feed_tells_every_transaction_in_order() {
+    let harness = Harness::start(15);
+    let mut feed = harness.plane.commits();
+    for name in ["a", "b", "c"] {
+        harness.execute(Put(name)).unwrap();
+    }
+    harness.execute(Take("b")).unwrap();
+    let mut copy = crate::cluster::Cluster::new(harness.plane.image().id());
+    for revision in 1..=4 {
+        let committed = harness.sim.run_until(feed.next()).unwrap().unwrap();
+        assert_eq!(committed.revision, Revision(revision));
+        copy.apply(&committed.transaction);
+    }
+    assert!(copy.rows().eq(harness.plane.image().rows()));
+}
+
+#[test]
+fn cluster_time_does_not_follow_the_wall_clock_and_a_step_is_told_once() {
+    let harness = Harness::start(16);
+    let before = harness.plane.now();
+    for step in [3_600_000_000, -7_200_000_000] {
+        harness.server.step_wall_clock(step);
+        harness.sim.advance(60 * SECOND);
+    }
+    assert_eq!(harness.plane.now().since(before), 120 * SECOND);
+    let steps = EventFilter { kind: Some(EventKind::ClockStepped), limit: 10, ..EventFilter::default() };
+    assert_eq!(harness.sim.run_until(harness.store.events(&steps)).unwrap().len(), 2);
+}
+
+#[test]
+fn cluster_time_does_not_go_back_over_a_restart() {
+    let mut harness = Harness::start(17);
+    harness.sim.advance(60 * SECOND);
+    harness.execute(Put("a")).unwrap();
+    let before = harness.plane.now();
+    harness.restart();
+    harness.server.step_wall_clock(-3_600_000_000);
+    assert!(harness.plane.now() >= before);
+    // The clock of the next server is an hour behind from the start.
+    harness.sim.crash(harness.server.id());
+    let behind = harness.sim.actor("behind");
+    behind.step_wall_clock(-3_600_000_000);
+    let starting = crate::testing::parts::plain(behind.shared(), harness.store.clone()).start();
+    let plane = harness.sim.run_until(starting).unwrap();
+    assert!(plane.now() >= before, "not behind the newest row");
+    assert!(behind.now() < before);
+}
