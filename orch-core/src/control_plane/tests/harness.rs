@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::FutureExt as _;
 
@@ -11,31 +12,47 @@ use crate::control_plane::ControlPlane;
 use crate::env::Env as _;
 use crate::identity::{Action, Permit};
 use crate::name::Namespace;
+use crate::testing::FaultyStore;
+use crate::testing::env::{Actor, Sim};
 use crate::testing::parts::plain;
-use crate::testing::{FaultyStore, Sim, SimEnv};
+
+/// Longer than anything here takes.
+const LIMIT: Duration = Duration::from_secs(3_600);
+/// Callers outlive every server.
+const CALLERS: Actor = Actor(1_000);
 
 pub(super) struct Harness {
     pub(super) sim: Sim,
     pub(super) store: Arc<FaultyStore>,
-    pub(super) server: SimEnv,
+    pub(super) server: Actor,
     pub(super) plane: ControlPlane,
 }
 
 impl Harness {
     pub(super) fn start(seed: u64) -> Self {
-        let sim = Sim::seeded(seed);
-        let store = Arc::new(FaultyStore::new());
-        let server = sim.actor("server");
-        let plane = sim.run_until(plain(server.shared(), store.clone()).start()).unwrap();
+        let (sim, store, server) = (Sim::seeded(seed), Arc::new(FaultyStore::new()), Actor(1));
+        let starting = plain(sim.env(server), store.clone()).start();
+        let plane = sim.block_on(CALLERS, LIMIT, starting).unwrap().unwrap();
         Self { sim, store, server, plane }
     }
 
-    /// The server dies as it stands, and another one takes over its store.
-    pub(super) fn restart(&mut self) {
-        self.sim.crash(self.server.id());
-        self.server = self.sim.actor("server");
-        let starting = plain(self.server.shared(), self.store.clone()).start();
-        self.plane = self.sim.run_until(starting).unwrap();
+    /// The server dies as it stands, and another one takes over its store. By so much is the other one's wall clock off.
+    pub(super) fn restart(&mut self, wall_clock_micros: i64) {
+        self.sim.crash(self.server);
+        self.server = Actor(self.server.0 + 1);
+        self.sim.step_wall_clock(self.server, wall_clock_micros);
+        let starting = plain(self.sim.env(self.server), self.store.clone()).start();
+        self.plane = self.wait(starting).unwrap();
+    }
+
+    /// Runs what can run, without letting time pass.
+    pub(super) fn settle(&self) {
+        self.sim.run_for(Duration::ZERO);
+    }
+
+    /// Runs until `future` is done.
+    pub(super) fn wait<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> T {
+        self.sim.block_on(CALLERS, LIMIT, future).expect("it comes to an end")
     }
 
     /// Sends a command without waiting for it.
@@ -46,7 +63,8 @@ impl Harness {
 
     /// Carries out a command.
     pub(super) fn execute<C: Command>(&self, command: C) -> Result<C::Output, ExecuteError> {
-        self.sim.run_until(self.plane.execute(Permit::system("test"), command))
+        let plane = self.plane.clone();
+        self.wait(async move { plane.execute(Permit::system("test"), command).await })
     }
 
     pub(super) fn spawn<T: Send + 'static>(
@@ -55,8 +73,11 @@ impl Harness {
     ) -> Sent<T> {
         let slot = Arc::new(Mutex::new(None));
         let to = Arc::clone(&slot);
-        let caller = self.sim.actor("caller");
-        caller.spawn(async move { *to.lock().unwrap() = Some(future.await) }.boxed());
+        let run = async move {
+            let answer = future.await;
+            *to.lock().unwrap() = Some(answer);
+        };
+        self.sim.env(CALLERS).spawn(run.boxed());
         Sent { slot }
     }
 }

@@ -23,8 +23,8 @@ impl Harness {
         digest: u8,
         what: &'static str,
     ) -> Result<Revision, ExecuteError> {
-        let execute = self.plane.execute_with(self.permit(subject), Put(what), options(key, digest));
-        self.sim.run_until(execute)
+        let (plane, permit, options) = (self.plane.clone(), self.permit(subject), options(key, digest));
+        self.wait(async move { plane.execute_with(permit, Put(what), options).await })
     }
 }
 
@@ -51,7 +51,7 @@ fn a_repeated_request_is_carried_out_once() {
     assert_eq!(harness.keyed("ada", "k", 1, "a").unwrap(), Revision(1));
     assert_eq!(harness.keyed("ada", "k", 1, "a").unwrap(), REPLAYED);
     assert_eq!(harness.plane.image().revision(), Revision(1));
-    harness.restart();
+    harness.restart(0);
     assert_eq!(harness.keyed("ada", "k", 1, "a").unwrap(), REPLAYED, "another server knows it too");
 }
 
@@ -60,16 +60,16 @@ fn a_repetition_in_the_same_group_is_known_and_waits_for_it() {
     let harness = Harness::start(2);
     harness.store.hold();
     harness.send(Put("blocker"));
-    harness.sim.settle();
+    harness.settle();
     let calls = [0, 1].map(|_| {
         let (plane, permit) = (harness.plane.clone(), harness.permit("ada"));
         harness.spawn(async move { plane.execute_with(permit, Put("a"), options("k", 1)).await })
     });
     harness.store.release(1);
-    harness.sim.settle();
+    harness.settle();
     assert!(calls.iter().all(|call| !call.is_answered()));
     harness.store.release(1);
-    harness.sim.settle();
+    harness.settle();
     let mut answers = calls.map(|call| call.take().unwrap().unwrap());
     answers.sort();
     assert_eq!(answers, [REPLAYED, Revision(2)]);
@@ -99,6 +99,6 @@ fn what_was_made_and_is_gone_is_not_made_again_within_a_day() {
     harness.keyed("ada", "k", 1, "a").unwrap();
     harness.execute(Take("a")).unwrap();
     assert_eq!(rejected(harness.keyed("ada", "k", 1, "a")), Rejection::AlreadyDone);
-    harness.sim.advance(RECEIPT_LIFE + Duration::from_secs(1));
+    harness.sim.run_for(RECEIPT_LIFE + Duration::from_secs(1));
     harness.keyed("ada", "k", 1, "a").expect("the receipt is past its life");
 }

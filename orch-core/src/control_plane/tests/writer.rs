@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::FutureExt as _;
+
 use super::harness::{Harness, Look, Panic, Put, Take, name};
 use crate::agent::AgentApiError;
 use crate::cluster::Revision;
@@ -20,12 +22,12 @@ fn commands_that_come_during_a_commit_are_written_as_one_group() {
     let harness = Harness::start(1);
     harness.store.hold();
     let first = harness.send(Put("a"));
-    harness.sim.settle();
+    harness.settle();
     let more: Vec<_> = ["b", "c", "d"].map(|name| harness.send(Put(name))).into();
-    harness.sim.settle();
+    harness.settle();
     assert!(!first.is_answered());
     harness.store.release(2);
-    harness.sim.settle();
+    harness.settle();
     assert_eq!(harness.store.groups(), [1, 3]);
     assert_eq!(first.take().unwrap().unwrap(), Revision(1));
     let mut revisions: Vec<_> = more.iter().map(|sent| sent.take().unwrap().unwrap()).collect();
@@ -38,18 +40,18 @@ fn what_is_decided_on_undurable_state_is_answered_only_when_that_is_durable() {
     let harness = Harness::start(2);
     harness.store.hold();
     let blocker = harness.send(Put("blocker"));
-    harness.sim.settle();
+    harness.settle();
     let calls = [harness.send(Put("a")), harness.send(Put("a"))];
-    harness.sim.settle();
+    harness.settle();
     let look = harness.send(Look("a"));
     harness.store.release(1);
-    harness.sim.settle();
+    harness.settle();
     assert!(blocker.is_answered());
     assert!(calls.iter().all(|call| !call.is_answered()), "the rejection waits for the group too");
     assert!(!look.is_answered(), "so does a look");
     assert!(!harness.plane.image().has_namespace(&name("a")), "readers see durable state alone");
     harness.store.release(1);
-    harness.sim.settle();
+    harness.settle();
     let answers = calls.map(|call| call.take().unwrap());
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
     let conflict =
@@ -63,7 +65,7 @@ fn a_group_that_is_not_written_leaves_nothing_and_its_callers_may_repeat() {
     let harness = Harness::start(3);
     harness.store.next_commits([Fault::NotWritten]);
     let call = harness.send(Put("a"));
-    harness.sim.settle();
+    harness.settle();
     match call.take().unwrap() {
         Err(ExecuteError::Unavailable { retry_after, .. }) => assert!(retry_after > Duration::ZERO),
         other => panic!("{other:?}"),
@@ -71,12 +73,12 @@ fn a_group_that_is_not_written_leaves_nothing_and_its_callers_may_repeat() {
     assert!(!harness.plane.health().is_ready());
     assert_eq!(harness.plane.image().revision(), Revision(0));
     let refused = harness.send(Put("a"));
-    harness.sim.settle();
+    harness.settle();
     assert!(
         matches!(refused.take(), Some(Err(ExecuteError::Unavailable { .. }))),
         "not before the pause is over"
     );
-    harness.sim.advance(SECOND);
+    harness.sim.run_for(SECOND);
     assert!(harness.plane.health().is_ready(), "found out without anybody asking");
     assert_eq!(harness.execute(Put("a")).unwrap(), Revision(1));
 }
@@ -86,12 +88,12 @@ fn a_rejection_in_a_group_that_is_not_written_is_no_rejection() {
     let harness = Harness::start(4);
     harness.store.hold();
     harness.send(Put("blocker"));
-    harness.sim.settle();
+    harness.settle();
     harness.store.next_commits([Fault::NotWritten]);
     let calls = [harness.send(Put("a")), harness.send(Put("a"))];
-    harness.sim.settle();
+    harness.settle();
     harness.store.release(9);
-    harness.sim.settle();
+    harness.settle();
     for call in calls {
         let answer = call.take().unwrap();
         assert!(matches!(answer, Err(ExecuteError::Unavailable { .. })), "{answer:?}");
@@ -103,7 +105,7 @@ fn a_store_that_keeps_failing_is_asked_ever_less_often() {
     let harness = Harness::start(5);
     harness.store.next_commits([Fault::NotWritten; 1_000]);
     let _call = harness.send(Put("a"));
-    harness.sim.advance(60 * SECOND);
+    harness.sim.run_for(60 * SECOND);
     let asked = harness.store.groups().len();
     assert!((10..25).contains(&asked), "{asked} commits in a minute");
     assert!(matches!(harness.plane.health(), Health::NotReady { .. }));
@@ -115,9 +117,9 @@ fn an_outcome_that_is_not_known_is_looked_up_before_anything_more_is_decided() {
         let harness = Harness::start(6);
         harness.store.next_commits([fault]);
         let call = harness.send(Put("a"));
-        harness.sim.settle();
+        harness.settle();
         assert!(matches!(call.take(), Some(Err(ExecuteError::Uncertain(_)))));
-        harness.sim.advance(SECOND);
+        harness.sim.run_for(SECOND);
         assert_eq!(harness.store.opened(), 2);
         assert_eq!(harness.plane.image().has_namespace(&name("a")), written);
         assert!(harness.plane.health().is_ready());
@@ -131,11 +133,11 @@ fn a_store_that_cannot_be_opened_again_is_tried_until_it_can() {
     harness.store.next_commits([Fault::LostAfter]);
     harness.store.fail_openings(4);
     let _call = harness.send(Put("a"));
-    harness.sim.settle();
+    harness.settle();
     let refused = harness.send(Put("b"));
-    harness.sim.settle();
+    harness.settle();
     assert!(matches!(refused.take(), Some(Err(ExecuteError::Unavailable { .. }))));
-    harness.sim.advance(10 * SECOND);
+    harness.sim.run_for(10 * SECOND);
     assert!(harness.plane.health().is_ready());
     assert_eq!(harness.execute(Put("b")).unwrap(), Revision(2));
 }
@@ -145,9 +147,9 @@ fn a_commit_without_an_end_counts_as_not_known() {
     let harness = Harness::start(8);
     harness.store.next_commits([Fault::Hangs]);
     let call = harness.send(Put("a"));
-    harness.sim.advance(29 * SECOND);
+    harness.sim.run_for(29 * SECOND);
     assert!(!call.is_answered());
-    harness.sim.advance(2 * SECOND);
+    harness.sim.run_for(2 * SECOND);
     assert!(matches!(call.take(), Some(Err(ExecuteError::Uncertain(_)))));
     harness.execute(Put("a")).unwrap();
 }
@@ -156,16 +158,17 @@ fn a_commit_without_an_end_counts_as_not_known() {
 fn a_writer_that_was_fenced_off_stops_and_says_so() {
     let harness = Harness::start(9);
     harness.execute(Put("a")).unwrap();
-    harness.sim.run_until(harness.store.open(IdStream::seeded(1).next())).unwrap();
+    let store = harness.store.clone();
+    harness.wait(async move { store.open(IdStream::seeded(1).next()).await }).unwrap();
     let answer = harness.execute(Put("b"));
     assert!(matches!(answer, Err(ExecuteError::Unavailable { .. })), "{answer:?}");
     assert_eq!(harness.plane.health(), Health::Fenced);
     let commits = harness.store.groups().len();
     assert!(matches!(harness.execute(Put("c")), Err(ExecuteError::Unavailable { .. })));
-    harness.sim.advance(600 * SECOND);
+    harness.sim.run_for(600 * SECOND);
     assert_eq!(harness.store.groups().len(), commits, "it does not try again");
     let api = harness.plane.agent_api(AgentConnection::default());
-    let answer = harness.sim.run_until(api.challenge(&"n".parse().unwrap()));
+    let answer = harness.wait(async move { api.challenge(&"n".parse().unwrap()).await });
     assert!(matches!(answer, Err(AgentApiError::Unavailable { .. })), "agents are sent elsewhere");
 }
 
@@ -174,11 +177,11 @@ fn a_decision_that_panics_hurts_its_caller_alone() {
     let harness = Harness::start(10);
     harness.store.hold();
     harness.send(Put("blocker"));
-    harness.sim.settle();
+    harness.settle();
     let (before, panics, after) = (harness.send(Put("a")), harness.send(Panic), harness.send(Put("b")));
-    harness.sim.settle();
+    harness.settle();
     harness.store.release(9);
-    harness.sim.settle();
+    harness.settle();
     assert!(matches!(panics.take(), Some(Err(ExecuteError::Unavailable { .. }))));
     before.take().unwrap().unwrap();
     after.take().unwrap().unwrap();
@@ -189,13 +192,13 @@ fn a_shutdown_answers_what_was_accepted_and_refuses_what_comes_after() {
     let harness = Harness::start(11);
     harness.store.hold();
     let accepted = [harness.send(Put("a")), harness.send(Put("b"))];
-    harness.sim.settle();
+    harness.settle();
     let plane = harness.plane.clone();
     let down = harness.spawn(async move { plane.shutdown().await });
-    harness.sim.settle();
+    harness.settle();
     assert!(!down.is_answered(), "the commit is under way still");
     harness.store.release(9);
-    harness.sim.settle();
+    harness.settle();
     assert!(down.is_answered());
     for call in accepted {
         call.take().unwrap().unwrap();
@@ -210,7 +213,7 @@ fn the_writer_ends_with_the_last_handle() {
     let shared = std::sync::Arc::downgrade(harness.plane.shared());
     let Harness { sim, plane, .. } = harness;
     drop(plane);
-    sim.settle();
+    sim.run_for(Duration::ZERO);
     assert!(shared.upgrade().is_none(), "no task keeps it alive");
 }
 
@@ -221,10 +224,10 @@ fn what_was_acknowledged_is_there_after_a_crash() {
     let cluster = harness.plane.image().id();
     harness.store.hold();
     let lost = harness.send(Put("b"));
-    harness.sim.settle();
-    harness.restart();
+    harness.settle();
+    harness.restart(0);
     harness.store.release(9);
-    harness.sim.settle();
+    harness.settle();
     assert!(matches!(lost.take(), Some(Err(ExecuteError::Uncertain(_)))));
     let image = harness.plane.image();
     assert!(image.has_namespace(&name("a")) && !image.has_namespace(&name("b")));
@@ -242,10 +245,10 @@ fn a_wait_sees_what_is_committed_and_no_more() {
         plane.wait_for(&crate::identity::Permit::system("test"), look).await
     });
     harness.execute(Put("b")).unwrap();
-    harness.sim.settle();
+    harness.settle();
     assert!(!waiter.is_answered());
     harness.execute(Put("a")).unwrap();
-    harness.sim.settle();
+    harness.settle();
     assert_eq!(waiter.take(), Some(Some(Revision(2))));
 }
 
@@ -259,7 +262,7 @@ fn the_feed_tells_every_transaction_in_order() {
     harness.execute(Take("b")).unwrap();
     let mut copy = crate::cluster::Cluster::new(harness.plane.image().id());
     for revision in 1..=4 {
-        let committed = harness.sim.run_until(feed.next()).unwrap().unwrap();
+        let committed = feed.next().now_or_never().unwrap().unwrap().unwrap();
         assert_eq!(committed.revision, Revision(revision));
         copy.apply(&committed.transaction);
     }
@@ -271,29 +274,22 @@ fn cluster_time_does_not_follow_the_wall_clock_and_a_step_is_told_once() {
     let harness = Harness::start(16);
     let before = harness.plane.now();
     for step in [3_600_000_000, -7_200_000_000] {
-        harness.server.step_wall_clock(step);
-        harness.sim.advance(60 * SECOND);
+        harness.sim.step_wall_clock(harness.server, step);
+        harness.sim.run_for(60 * SECOND);
     }
     assert_eq!(harness.plane.now().since(before), 120 * SECOND);
     let steps = EventFilter { kind: Some(EventKind::ClockStepped), limit: 10, ..EventFilter::default() };
-    assert_eq!(harness.sim.run_until(harness.store.events(&steps)).unwrap().len(), 2);
+    let told = harness.store.events(&steps).now_or_never().unwrap().unwrap();
+    assert_eq!(told.len(), 2);
 }
 
 #[test]
 fn cluster_time_does_not_go_back_over_a_restart() {
     let mut harness = Harness::start(17);
-    harness.sim.advance(60 * SECOND);
+    harness.sim.run_for(60 * SECOND);
     harness.execute(Put("a")).unwrap();
     let before = harness.plane.now();
-    harness.restart();
-    harness.server.step_wall_clock(-3_600_000_000);
-    assert!(harness.plane.now() >= before);
-    // The clock of the next server is an hour behind from the start.
-    harness.sim.crash(harness.server.id());
-    let behind = harness.sim.actor("behind");
-    behind.step_wall_clock(-3_600_000_000);
-    let starting = crate::testing::parts::plain(behind.shared(), harness.store.clone()).start();
-    let plane = harness.sim.run_until(starting).unwrap();
-    assert!(plane.now() >= before, "not behind the newest row");
-    assert!(behind.now() < before);
+    harness.restart(-3_600_000_000);
+    assert!(harness.plane.now() >= before, "the next server's clock is an hour behind");
+    assert!(harness.sim.env(harness.server).now() < before);
 }
