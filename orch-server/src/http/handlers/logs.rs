@@ -1,0 +1,125 @@
+//! Logs: lines of text, as long as they come.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{BoxStream, StreamExt as _, select_all};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use orch_core::api::endpoint as ep;
+use orch_core::api::logs::LogsOf;
+use orch_core::command::{FieldPath, Rejection};
+use orch_core::control_plane::query::{ReadLogs, View};
+use orch_core::id::{ServiceId, TaskId};
+
+use super::super::App;
+use super::super::call::Call;
+use super::super::error::ApiError;
+use super::service;
+
+/// How many tasks of a service are read at the same time.
+const MOST_TASKS: usize = 16;
+/// A line longer than this is cut in two, so that no line holds up the others for ever.
+const LONGEST_LINE: usize = 64 * 1024;
+
+pub(crate) async fn logs(
+    State(app): State<App>,
+    call: Call<ep::GetLogs, ReadLogs>,
+) -> Result<Response, ApiError> {
+    let (of, options) = call.query.parse()?;
+    let tasks = match of {
+        LogsOf::Task(task) => BTreeMap::from([(task, None)]),
+        LogsOf::Service(service) => tasks_of(&app.control.read(&call.permit), service)?,
+    };
+    let opened = tasks.into_iter().map(|(task, name)| {
+        let (control, permit, options) = (&app.control, &call.permit, options.clone());
+        async move { control.logs(permit, task, options).await.map(|stream| lines(stream, name)) }
+    });
+    let mut streams = Vec::new();
+    let mut failure = None;
+    for opened in futures_util::future::join_all(opened).await {
+        match opened {
+            Ok(stream) => streams.push(stream),
+            Err(error) => failure = Some(error),
+        }
+    }
+    // Of several tasks, those that answer are shown.
+    if let (true, Some(failure)) = (streams.is_empty(), failure) {
+        return Err(failure.into());
+    }
+    let headers = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, Body::from_stream(select_all(streams))).into_response())
+}
+
+/// The tasks whose containers run, with what their lines begin with if there are several.
+fn tasks_of(view: &View, id: ServiceId) -> Result<BTreeMap<TaskId, Option<String>>, ApiError> {
+    let service = service(view, id)?;
+    let running: Vec<_> = view
+        .cluster()
+        .tasks_of_service(id)
+        .filter(|task| task.status.is_running())
+        .take(MOST_TASKS)
+        .collect();
+    if running.is_empty() {
+        let field = FieldPath::new("service_id");
+        return Err(Rejection::invalid(
+            field,
+            "no task of the service runs",
+            "a service with a running task",
+        )
+        .into());
+    }
+    let several = running.len() > 1;
+    let prefix = |slot| several.then(|| format!("{}.{slot} | ", service.spec.name));
+    Ok(running.into_iter().map(|task| (task.id, prefix(task.slot))).collect())
+}
+
+type Pieces = BoxStream<'static, Result<Bytes, std::io::Error>>;
+
+/// Whole lines, each with its prefix, so that merged logs never mix within a line. Without prefix: the pieces as they come.
+fn lines(stream: Pieces, prefix: Option<String>) -> Pieces {
+    let Some(prefix) = prefix else { return stream };
+    let state = (stream, BytesMut::new(), prefix);
+    futures_util::stream::unfold(Some(state), |state| async move {
+        let (mut stream, mut held, prefix) = state?;
+        loop {
+            let end = held.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+            let end = end.or_else(|| (held.len() >= LONGEST_LINE).then_some(LONGEST_LINE));
+            if let Some(end) = end {
+                let line = with_prefix(&prefix, &held.split_to(end));
+                return Some((Ok(line), Some((stream, held, prefix))));
+            }
+            match stream.next().await {
+                Some(Ok(piece)) => held.extend_from_slice(&piece),
+                // One task's failure ends its own part only.
+                Some(Err(_)) | None if held.is_empty() => return None,
+                Some(Err(_)) | None => return Some((Ok(with_prefix(&prefix, &held)), None)),
+            }
+        }
+    })
+    .boxed()
+}
+
+fn with_prefix(prefix: &str, line: &[u8]) -> Bytes {
+    let end: &[u8] = if line.ends_with(b"\n") { b"" } else { b"\n" };
+    [prefix.as_bytes(), line, end].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_of_several_tasks_stay_whole_and_bear_their_tasks_name() {
+        let pieces = ["one\ntw", "o\nthr", "ee"].map(|piece| Ok(Bytes::from_static(piece.as_bytes())));
+        let stream = futures_util::stream::iter(pieces).boxed();
+        let lines: Vec<_> = lines(stream, Some("web.1 | ".to_owned())).map(Result::unwrap).collect().await;
+        assert_eq!(lines, ["web.1 | one\n", "web.1 | two\n", "web.1 | three\n"]);
+    }
+}

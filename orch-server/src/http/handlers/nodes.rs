@@ -1,0 +1,101 @@
+//! Nodes.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use orch_core::api::endpoint::{self as ep, Endpoint, Nothing};
+use orch_core::api::node::{DrainStatus, DrainStatusAnswer, Node, NodeAnswer, NodesAnswer};
+use orch_core::command::{self, Command, Rejection};
+use orch_core::control_plane::query::{ReadNodes, View};
+use orch_core::id::NodeId;
+use orch_core::node;
+
+use super::super::App;
+use super::super::body::Answer;
+use super::super::call::Call;
+use super::super::error::ApiError;
+use super::Reply;
+
+fn find(view: &View, id: NodeId) -> Result<&Arc<node::Node>, ApiError> {
+    view.cluster().node(id).ok_or_else(|| Rejection::not_found("node", id).into())
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    call: Call<ep::ListNodes, ReadNodes>,
+) -> Reply<ep::ListNodes> {
+    let view = app.control.read(&call.permit);
+    let nodes = view.cluster().nodes();
+    let nodes = nodes.map(|node| Node::view(view.cluster(), node, view.last_heartbeat(node.id))).collect();
+    Ok(Answer(NodesAnswer { nodes }))
+}
+
+pub(crate) async fn get(State(app): State<App>, call: Call<ep::GetNode, ReadNodes>) -> Reply<ep::GetNode> {
+    let view = app.control.read(&call.permit);
+    let node = find(&view, call.id()?)?;
+    Ok(Answer(NodeAnswer { node: Node::view(view.cluster(), node, view.last_heartbeat(node.id)) }))
+}
+
+pub(crate) async fn drain_status(
+    State(app): State<App>,
+    call: Call<ep::GetDrainStatus, ReadNodes>,
+) -> Reply<ep::GetDrainStatus> {
+    let view = app.control.read(&call.permit);
+    let drain_status = DrainStatus::view(view.cluster(), find(&view, call.id()?)?);
+    Ok(Answer(DrainStatusAnswer { drain_status }))
+}
+
+/// Carries out a command on the node of the path, and answers the node as it is then.
+async fn change<E, C>(app: App, call: Call<E, C>, command: impl FnOnce(NodeId) -> C) -> Reply<E>
+where
+    E: Endpoint<Response = NodeAnswer>,
+    C: Command<Output = Arc<node::Node>>,
+{
+    let command = command(call.id()?);
+    let node = app.control.execute_with(call.permit, command, call.options).await?;
+    Ok(Answer(NodeAnswer { node: Node::view(&app.control.image(), &node, None) }))
+}
+
+pub(crate) async fn drain(
+    State(app): State<App>,
+    call: Call<ep::DrainNode, command::DrainNode>,
+) -> Reply<ep::DrainNode> {
+    change(app, call, |node| command::DrainNode { node }).await
+}
+
+pub(crate) async fn uncordon(
+    State(app): State<App>,
+    call: Call<ep::UncordonNode, command::UncordonNode>,
+) -> Reply<ep::UncordonNode> {
+    change(app, call, |node| command::UncordonNode { node }).await
+}
+
+pub(crate) async fn cordon(
+    State(app): State<App>,
+    call: Call<ep::CordonNode, command::CordonNode>,
+) -> Reply<ep::CordonNode> {
+    change(app, call, |node| command::CordonNode { node }).await
+}
+
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    call: Call<ep::RevokeNode, command::RevokeNode>,
+) -> Reply<ep::RevokeNode> {
+    change(app, call, |node| command::RevokeNode { node }).await
+}
+
+pub(crate) async fn reset(
+    State(app): State<App>,
+    call: Call<ep::ResetNode, command::ResetNode>,
+) -> Reply<ep::ResetNode> {
+    change(app, call, |node| command::ResetNode { node }).await
+}
+
+pub(crate) async fn remove(
+    State(app): State<App>,
+    call: Call<ep::RemoveNode, command::RemoveNode>,
+) -> Reply<ep::RemoveNode> {
+    let command = command::RemoveNode { node: call.id()? };
+    app.control.execute_with(call.permit, command, call.options).await?;
+    Ok(Answer(Nothing {}))
+}
