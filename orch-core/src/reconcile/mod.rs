@@ -57,7 +57,7 @@ pub fn reconcile(
             remove::prune(&mut pass);
         }
         ServiceStatus::Deleting => remove::take_down(&mut pass),
-        ServiceStatus::Deleted => {}
+        ServiceStatus::Deleted => remove::forget_all(&mut pass),
     }
     pass.finish()
 }

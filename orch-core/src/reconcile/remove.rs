@@ -46,12 +46,9 @@ pub(super) fn take_down(pass: &mut Pass<'_, '_>) {
         pass.plan.held.push(Held { slot: None, reason: HeldReason::Stopping });
         return;
     }
-    let ended: Vec<Arc<Task>> = pass.draft.tasks_of_service(pass.service.id).cloned().collect();
-    for task in ended {
-        if pass.is_full() {
-            return;
-        }
-        forget(pass, &task);
+    forget_all(pass);
+    if pass.is_full() {
+        return;
     }
     if let Some(deployment) = pass.deployment.clone() {
         let reason = Some("the service is deleted".to_owned());
@@ -68,6 +65,17 @@ pub(super) fn take_down(pass: &mut Pass<'_, '_>) {
     pass.plan.steps.push(Step::Deleted);
     let text = format!("service {name} is deleted");
     pass.event_about(EventKind::ServiceDeleted, Severity::Info, RelatedObject::Service(id), text);
+}
+
+/// Forgets every task of a service that is gone.
+pub(super) fn forget_all(pass: &mut Pass<'_, '_>) {
+    let tasks: Vec<Arc<Task>> = pass.draft.tasks_of_service(pass.service.id).cloned().collect();
+    for task in tasks {
+        if pass.is_full() {
+            return;
+        }
+        forget(pass, &task);
+    }
 }
 
 /// Forgets ended tasks beyond what a slot keeps, so that nothing grows for ever (M19). Their nodes remove what is left of them.

@@ -88,13 +88,11 @@ fn retire_slot(pass: &mut Pass<'_, '_>, slot: Slot, tasks: &SlotTasks, budget: &
             Place::Leaving => StopCause::Drained,
             _ => StopCause::Surplus,
         };
-        if !replica.is_available() {
-            // An unavailable task beside one that is kept. If it leaves its node and would have been the better one, the
-            // one that is kept is old and serves: the other is its replacement.
-            pass.stop(slot, replica.task.id, cause);
-        } else if !kept.is_available() {
-            // Only a good one that does not serve yet is preferred to one that serves.
+        let waits = kept_is_good && !kept.is_available();
+        if waits && (replica.is_available() || cause == StopCause::Drained) {
             pass.hold(slot, HeldReason::ReplacementNotHealthy(describe(pass, kept)));
+        } else if !replica.is_available() {
+            pass.stop(slot, replica.task.id, cause);
         } else if (replica.place == Place::Leaving && kept_is_good) || budget.spend() {
             if replica.place == Place::Leaving && kept_is_good {
                 budget.available = budget.available.saturating_sub(1);
@@ -154,22 +152,22 @@ fn start_beside(pass: &mut Pass<'_, '_>, olds: Vec<Old>) {
     let mut budget = Budget::of(pass);
     let stop_first = pass.handover() == Handover::StopFirst;
     let surge = if stop_first { 0 } else { pass.policy().max_surge as usize };
-    let replicas = pass.service.spec.replicas as usize;
-    let mut active = pass.slots.active().count();
+    // Slots without a task are owed one, so what counts against surge is the second task of a slot.
+    let mut extra: usize = pass.slots.iter().map(|(_, tasks)| tasks.active.len().saturating_sub(1)).sum();
     let mut begun: Vec<(Old, bool)> = Vec::new();
     for old in olds {
         if begun.len() >= pass.room_for_tasks() {
             break;
         }
-        let limit = replicas + if old.drain { surge.max(1) } else { surge };
-        if active < limit {
-            active += 1;
+        let limit = if old.drain { surge.max(1) } else { surge };
+        if extra < limit {
+            extra += 1;
             begun.push((old, true));
         } else if !old.drain && (!old.available || budget.spend()) {
             begun.push((old, false));
         } else {
             let reason = match old.drain {
-                true => HeldReason::Budget(format!("{active} tasks for {replicas} replicas already")),
+                true => HeldReason::Budget(format!("{extra} more than wanted already")),
                 false => budget.held(),
             };
             pass.hold(old.slot, reason);

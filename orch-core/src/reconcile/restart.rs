@@ -5,7 +5,7 @@ use super::plan::HeldReason;
 use super::slots::{Place, SlotTasks};
 use crate::id::{NodeId, TaskId, TypedId as _};
 use crate::service::{RestartCondition, ServiceSpec};
-use crate::task::{FailureKind, Health, Slot, StopCause, Task, TaskStatus};
+use crate::task::{DesiredStatus, FailureKind, Health, Slot, StopCause, Task, TaskStatus};
 use crate::time::Timestamp;
 
 /// What the next task of a slot starts with.
@@ -35,7 +35,7 @@ fn is_finished(pass: &Pass<'_, '_>, tasks: &SlotTasks) -> bool {
         return false;
     }
     let Some(last) = tasks.newest_past() else { return false };
-    if last.stop_cause.is_some() || !pass.is_up_to_date(last) {
+    if last.desired != DesiredStatus::Running || !pass.is_up_to_date(last) {
         return false;
     }
     match (pass.spec_of(last).template.restart.condition, &last.status) {
@@ -87,8 +87,8 @@ pub(super) fn heritage(pass: &Pass<'_, '_>, tasks: &SlotTasks, same_version: boo
             not_before: None,
             avoid: None,
         },
-        Some(_) => Heritage::default(),
-        None => {
+        _ if last.desired != DesiredStatus::Running => Heritage::default(),
+        _ => {
             let ended = last.finished_at.unwrap_or(last.status_since);
             let failures = failures_with(last, &spec, ended);
             let until = back_off_end(last, &spec, failures, ended, pass.now());

@@ -10,7 +10,7 @@ use crate::cluster::Change;
 use crate::deployment::{Deployment, DeploymentStatus, OnFailure};
 use crate::record::{EventKind, RelatedObject, Severity};
 use crate::schedule::explain::same_reason;
-use crate::task::{Health, Task, TaskStatus};
+use crate::task::{DesiredStatus, Health, Task, TaskStatus};
 
 /// How many attempts a new task has before a rollout gives up on it.
 const ATTEMPTS_MAX: u32 = 3;
@@ -39,7 +39,7 @@ fn culprit(pass: &Pass<'_, '_>, deployment: &Deployment) -> Option<String> {
         |task: &Task| task.version == deployment.to_version && task.created_at >= deployment.created_at;
     for (slot, tasks) in pass.slots.iter() {
         let name = pass.name(slot);
-        for task in tasks.ended.iter().filter(|task| ours(task) && task.stop_cause.is_none()) {
+        for task in tasks.ended.iter().filter(|task| ours(task) && task.desired == DesiredStatus::Running) {
             if let TaskStatus::Failed(failure) = &task.status {
                 return Some(format!("{name} failed: {}", failure.reason));
             }

@@ -80,9 +80,9 @@ impl SlotTasks {
     }
 }
 
-/// Orders tasks by when they were made.
-pub(super) fn age_key(task: &Task) -> (Timestamp, TaskId) {
-    (task.created_at, task.id)
+/// Orders tasks by when they were made. A successor may be made at the same time, but counts one failure more.
+pub(super) fn age_key(task: &Task) -> (Timestamp, u32, TaskId) {
+    (task.created_at, task.failures_before, task.id)
 }
 
 /// All tasks of a service.

@@ -45,6 +45,21 @@ fn same_kind(a: &Misfit<'_>, b: &Misfit<'_>) -> bool {
     }
 }
 
+/// What a person can mend soonest comes first; then the spec's own words, so that two rules of a kind keep their order.
+const fn rank<'a>(misfit: &Misfit<'a>) -> (u8, u64, Option<&'a Constraint>) {
+    match misfit {
+        Misfit::Offline => (0, 0, None),
+        Misfit::Draining => (1, 0, None),
+        Misfit::Cordoned => (2, 0, None),
+        Misfit::Revoked => (3, 0, None),
+        Misfit::Cpu { .. } => (4, 0, None),
+        Misfit::Memory { .. } => (5, 0, None),
+        Misfit::PortTaken(_, port) => (6, *port as u64, None),
+        Misfit::NoDynamicPort => (7, 0, None),
+        Misfit::Constraint(constraint) => (8, 0, Some(constraint)),
+    }
+}
+
 const fn room(misfit: &Misfit<'_>) -> u64 {
     match misfit {
         Misfit::Cpu { has, .. } | Misfit::Memory { has, .. } => *has,
@@ -61,7 +76,8 @@ impl fmt::Display for Reasons<'_> {
             _ => write!(f, "{nodes} nodes: ")?,
         }
         let mut counts: Vec<_> = self.counts.iter().map(|(misfit, count)| (*count, misfit)).collect();
-        counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+        // Never in the order in which the nodes were met: equal clusters are explained in equal words.
+        counts.sort_by_key(|(count, misfit)| (std::cmp::Reverse(*count), rank(misfit)));
         for (i, (count, misfit)) in counts.into_iter().enumerate() {
             let separator = if i == 0 { "" } else { ", " };
             write!(f, "{separator}{count} ")?;

@@ -1,0 +1,123 @@
+//! Nodes that are being emptied.
+
+use orch_core::deployment::DeploymentStatus;
+use orch_core::service::{PortSpec, Protocol, Publish};
+use orch_core::testing::web_spec;
+
+use crate::site::{Site, assert_plan};
+
+#[test]
+fn a_drained_node_keeps_its_task_until_the_replacement_is_healthy() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
+    site.drain("a");
+    assert_plan!(
+        site.look(),
+        "
+        + web/1 on b
+        held: web/1: waiting for its replacement to be healthy (web/1 on b: assigned)
+    "
+    );
+    site.agents();
+    assert_plan!(site.look(), "held: web/1: waiting for its replacement to be healthy (web/1 on b: running)");
+    site.advance(5);
+    assert_plan!(site.look(), "- web/1 on a");
+    site.settle();
+    assert_eq!(site.running(), "1 v1 b");
+}
+
+#[test]
+fn a_drain_does_not_wait_for_other_replicas_once_its_own_replacement_serves() {
+    let mut site = Site::settled(&["a", "b", "c"], web_spec("web", 3));
+    site.drain("a");
+    site.look();
+    site.agents();
+    site.advance(5);
+    site.gone("c", orch_core::node::OfflineCause::Shutdown); // fewer than three serve, but not for this
+    let plan = site.look();
+    assert!(plan.to_string().contains("- web/1 on a"), "{plan}");
+}
+
+#[test]
+fn a_drain_without_room_elsewhere_waits_and_says_why() {
+    let mut site = Site::settled(&["a"], web_spec("web", 2));
+    site.drain("a");
+    assert_plan!(
+        site.look(),
+        "
+        held: web/2: waiting for other replicas: 1 more than wanted already
+        held: web/1: no node fits: 1 node: 1 draining
+    "
+    );
+    site.world.register_node("b", crate::site::LARGE);
+    site.settle();
+    assert_eq!(site.running(), "1 v1 b, 2 v1 b");
+}
+
+#[test]
+fn a_drain_that_is_ended_keeps_what_serves_longest() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
+    site.drain("a");
+    site.look();
+    site.change_node("a", |node| node.status = node.status.uncordon().unwrap());
+    assert_plan!(site.look(), "- web/1 on b");
+    assert_eq!(site.running(), "1 v1 a");
+}
+
+#[test]
+fn a_drain_during_a_rollout_moves_on_to_the_new_version() {
+    let mut site = Site::settled(&["a", "b", "c"], web_spec("web", 2));
+    site.roll_out("web:2", 0, 1);
+    site.look();
+    site.drain("b");
+    site.settle();
+    site.deployment_is(DeploymentStatus::Succeeded);
+    assert_eq!(site.versions().iter().map(|version| version.0).collect::<Vec<_>>(), [2, 2]);
+    assert!(!site.running().contains(" b"), "{}", site.running());
+}
+
+#[test]
+fn a_replica_with_a_fixed_port_moves_to_a_node_where_the_port_is_free() {
+    let mut spec = web_spec("web", 2);
+    spec.template.ports = vec![PortSpec {
+        name: None,
+        protocol: Protocol::Udp,
+        container_port: 53.try_into().unwrap(),
+        publish: Publish::Fixed(53.try_into().unwrap()),
+    }];
+    let mut site = Site::settled(&["a", "b", "c"], spec);
+    site.drain("a");
+    assert_plan!(
+        site.look(),
+        "
+        + web/1 on c
+        held: web/1: waiting for its replacement to be healthy (web/1 on c: assigned)
+    "
+    );
+    site.settle();
+    site.drain("b");
+    assert_plan!(
+        site.look(),
+        "
+        held: web/2: no node fits: 3 nodes: 2 draining, 1 port 53/udp taken
+    "
+    );
+}
+
+#[test]
+fn a_stateful_task_leaves_a_drained_node_only_if_it_fits_elsewhere() {
+    let mut spec = web_spec("db", 1);
+    spec.stateful = true;
+    let mut site = Site::settled(&["a"], spec);
+    site.drain("a");
+    assert_plan!(site.look(), "held: db/1: no node fits: 1 node: 1 draining");
+    site.world.register_node("b", crate::site::LARGE);
+    assert_plan!(
+        site.look(),
+        "
+        - db/1 on a
+        held: db/1: waiting for the old task to stop
+    "
+    );
+    site.settle();
+    assert_eq!(site.running(), "1 v1 b");
+}

@@ -1,0 +1,172 @@
+//! Tasks that end by themselves, or do not serve.
+
+use std::time::Duration;
+
+use orch_core::deployment::DeploymentStatus;
+use orch_core::reconcile::HeldReason;
+use orch_core::service::RestartCondition;
+use orch_core::task::{FailureKind, Health};
+use orch_core::testing::web_spec;
+
+use crate::site::{Site, assert_plan, check};
+
+#[test]
+fn a_task_that_its_agent_gave_up_is_replaced_with_growing_waits() {
+    let mut site = Site::settled(&["a"], web_spec("web", 1));
+    let mut waits = Vec::new();
+    for failures in 1..=9 {
+        site.fail(1, FailureKind::Exited);
+        let plan = site.look();
+        let wait = match plan.held.as_slice() {
+            [] => Duration::ZERO,
+            [held] => {
+                let HeldReason::BackOff { until, failures: counted } = held.reason else { panic!("{plan}") };
+                assert_eq!(counted, failures);
+                assert_eq!(plan.look_again, Some(until));
+                let wait = until.since(site.world.now);
+                site.world.advance(wait);
+                site.look();
+                wait
+            }
+            _ => panic!("{plan}"),
+        };
+        waits.push(wait.as_secs_f64());
+        assert_eq!(site.running(), "1 v1 a");
+    }
+    assert_eq!(waits[0], 0.0, "the first time at once");
+    for (i, full) in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0].into_iter().enumerate() {
+        assert!((full / 2.0..=full).contains(&waits[i + 1]), "{waits:?}");
+    }
+}
+
+#[test]
+fn a_task_that_ran_well_begins_the_count_anew() {
+    let mut site = Site::settled(&["a"], web_spec("web", 1));
+    for _ in 0..5 {
+        site.agents();
+        site.advance(60);
+        site.fail(1, FailureKind::Exited);
+        let plan = site.look();
+        assert!(plan.to_string().starts_with("+ web/1 on a\n"), "{plan}");
+        assert_eq!(site.task(1).failures_before, 1);
+    }
+}
+
+#[test]
+fn a_task_that_failed_by_its_node_is_placed_elsewhere() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
+    site.fail(1, FailureKind::Port);
+    assert_plan!(site.look(), "+ web/1 on b");
+}
+
+#[test]
+fn what_should_run_once_stays_ended() {
+    for (condition, code, finished) in [
+        (RestartCondition::Never, 0, true),
+        (RestartCondition::Never, 1, true),
+        (RestartCondition::OnFailure, 0, true),
+        (RestartCondition::OnFailure, 1, false),
+        (RestartCondition::Always, 0, false),
+    ] {
+        let mut spec = web_spec("web", 1);
+        spec.template.restart.condition = condition;
+        let mut site = Site::settled(&["a"], spec);
+        site.exit(1, code);
+        let plan = site.look();
+        assert_eq!(plan.steps.is_empty(), finished, "{condition:?} {code}: {plan}");
+        site.roll_out("web:2", 0, 1);
+        site.settle();
+        assert_eq!(site.running(), "1 v2 a", "another version runs again");
+    }
+}
+
+#[test]
+fn a_rollout_of_tasks_that_end_well_succeeds() {
+    let mut spec = web_spec("job", 2);
+    spec.template.restart.condition = RestartCondition::OnFailure;
+    let mut site = Site::new(&["a"], spec);
+    site.look();
+    site.exit(1, 0);
+    site.exit(2, 0);
+    assert_plan!(site.look(), "rollout to version 1: succeeded");
+    site.settle();
+    assert_eq!(site.running(), "");
+}
+
+#[test]
+fn an_unhealthy_task_is_replaced_in_one_step_and_later_ones_after_a_wait() {
+    let mut spec = web_spec("web", 1);
+    spec.template.health = Some(check());
+    let mut site = Site::settled(&["a", "b"], spec);
+    site.health(1, Health::Unhealthy);
+    assert_plan!(
+        site.look(),
+        "
+        - web/1 on a
+        + web/1 on b
+    "
+    );
+    site.agents();
+    site.health(1, Health::Unhealthy);
+    let plan = site.look();
+    assert!(matches!(plan.held[0].reason, HeldReason::BackOff { failures: 2, .. }), "{plan}");
+    site.health(1, Health::Healthy);
+    assert_plan!(site.look(), "");
+    site.health(1, Health::Unhealthy);
+    site.advance(1);
+    assert_plan!(
+        site.look(),
+        "
+        - web/1 on b
+        + web/1 on a
+    "
+    );
+    assert_eq!(site.task(1).failures_before, 2);
+}
+
+#[test]
+fn an_unhealthy_task_that_is_never_restarted_stays() {
+    let mut spec = web_spec("web", 1);
+    spec.template.health = Some(check());
+    spec.template.restart.condition = RestartCondition::Never;
+    let mut site = Site::settled(&["a", "b"], spec);
+    site.health(1, Health::Unhealthy);
+    assert_plan!(site.look(), "");
+}
+
+#[test]
+fn an_unhealthy_stateful_task_is_stopped_before_its_successor_is_made() {
+    let mut spec = web_spec("db", 1);
+    spec.stateful = true;
+    spec.template.health = Some(check());
+    let mut site = Site::settled(&["a", "b"], spec);
+    site.health(1, Health::Unhealthy);
+    assert_plan!(
+        site.look(),
+        "
+        - db/1 on a
+        held: db/1: waiting for the old task to stop
+    "
+    );
+    site.agents();
+    let plan = site.look();
+    assert_eq!(plan.steps.len(), 1, "{plan}");
+    assert_eq!(site.task(1).failures_before, 1);
+}
+
+#[test]
+fn a_first_deployment_that_failed_is_tried_on_with_back_off() {
+    let mut site = Site::new(&["a"], web_spec("web", 1));
+    site.look();
+    site.fail(1, FailureKind::Image);
+    assert_plan!(
+        site.look(),
+        "
+        rollout to version 1: failed: web.1 failed: image
+        + web/1 on a
+    "
+    );
+    site.settle();
+    site.deployment_is(DeploymentStatus::Failed);
+    assert_eq!(site.running(), "1 v1 a");
+}

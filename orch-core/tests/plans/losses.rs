@@ -1,0 +1,143 @@
+//! Nodes that go, and come back or not.
+
+use std::time::Duration;
+
+use orch_core::cluster::{Key, Transaction};
+use orch_core::node::{NodeStatus, OfflineCause};
+use orch_core::task::DesiredStatus;
+use orch_core::testing::web_spec;
+
+use crate::site::{Site, assert_plan};
+
+#[test]
+fn tasks_of_a_silent_node_are_replaced_at_once_and_removed_when_it_returns() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 2));
+    site.gone("a", OfflineCause::Silent);
+    assert_plan!(
+        site.look(),
+        "
+        - web/1 on a
+        + web/1 on b
+    "
+    );
+    site.settle();
+    let left = site.tasks().into_iter().filter(|task| task.desired == DesiredStatus::Removed).count();
+    assert_eq!(left, 1, "what it has of the task is not known");
+    site.back("a");
+    site.settle();
+    assert_eq!(site.running(), "1 v1 b, 2 v1 b");
+    assert!(site.tasks().iter().all(|task| task.is_active() || task.status.is_terminal()));
+}
+
+#[test]
+fn a_node_that_said_goodbye_is_waited_for() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
+    site.gone("a", OfflineCause::Shutdown);
+    let until = site.world.now + site.world.policy.shutdown_grace;
+    let plan = site.look();
+    assert_plan!(plan, &format!("held: web/1: its node is away until {until} at most"));
+    assert_eq!(plan.look_again, Some(until));
+    site.advance(299);
+    site.assert_quiet();
+    site.advance(1);
+    assert_plan!(
+        site.look(),
+        "
+        - web/1 on a
+        + web/1 on b
+    "
+    );
+}
+
+#[test]
+fn a_node_that_comes_back_within_its_grace_keeps_its_tasks() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
+    site.gone("a", OfflineCause::Shutdown);
+    site.look();
+    site.advance(60);
+    site.back("a");
+    site.assert_quiet();
+    assert_eq!(site.running(), "1 v1 a");
+}
+
+#[test]
+fn a_draining_node_that_goes_is_not_waited_for() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
+    site.drain("a");
+    site.gone("a", OfflineCause::Shutdown);
+    assert_plan!(
+        site.look(),
+        "
+        - web/1 on a
+        + web/1 on b
+    "
+    );
+}
+
+#[test]
+fn tasks_of_a_revoked_node_are_forgotten_and_replaced() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
+    let a = site.change_node("a", |node| node.status = NodeStatus::Revoked);
+    assert_plan!(
+        site.look(),
+        "
+        - web/1 on a
+        + web/1 on b
+    "
+    );
+    assert_eq!(site.world.cluster.tasks_on_node(a).count(), 0);
+}
+
+#[test]
+fn no_task_outlives_the_row_of_its_node() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
+    let a = site.task(1).node.unwrap();
+    let mut transaction = Transaction::default();
+    transaction.remove(Key::Node(a));
+    site.world.apply(transaction);
+    assert_plan!(
+        site.look(),
+        "
+        - web/1
+        + web/1 on b
+    "
+    );
+    assert_eq!(site.tasks().len(), 1);
+}
+
+#[test]
+fn a_stateful_task_is_not_replaced_while_its_node_may_live() {
+    let mut spec = web_spec("db", 1);
+    spec.stateful = true;
+    let mut site = Site::settled(&["a", "b"], spec);
+    site.gone("a", OfflineCause::Silent);
+    let held = "held: db/1: its node is lost; a stateful replica is not replaced unless the node is removed";
+    assert_plan!(site.look(), held);
+    site.world.advance(Duration::from_secs(30 * 24 * 3600));
+    assert_plan!(site.look(), held);
+    site.change_node("a", |node| node.status = NodeStatus::Revoked);
+    assert_plan!(
+        site.look(),
+        "
+        - db/1 on a
+        + db/1 on b
+    "
+    );
+}
+
+#[test]
+fn a_stateful_task_on_its_way_out_of_a_lost_node_keeps_its_slot() {
+    let mut spec = web_spec("db", 1);
+    spec.stateful = true;
+    let mut site = Site::settled(&["a", "b"], spec);
+    site.drain("a");
+    site.look();
+    site.gone("a", OfflineCause::Silent);
+    assert_plan!(
+        site.look(),
+        "held: db/1: its node is lost; a stateful replica is not replaced unless the node is removed"
+    );
+    site.back("a");
+    site.settle();
+    assert_eq!(site.running(), "1 v1 b");
+}

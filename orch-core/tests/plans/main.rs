@@ -1,0 +1,14 @@
+//! What the reconciler plans, as text: one file per theme. Each plan is applied, and a second look at the same time must find
+//! nothing to do.
+
+mod deletion;
+mod deployments;
+mod drains;
+mod failures;
+mod history;
+mod losses;
+mod placement;
+mod properties;
+mod rollouts;
+mod scaling;
+mod site;
