@@ -72,10 +72,7 @@ fn want(pass: &mut Pass<'_, '_>, slot: Slot) -> Option<(Version, Want)> {
         pass.hold(slot, reason);
         return None;
     }
-    let same_version = tasks.newest_past().is_some_and(|last| {
-        last.version == version || pass.version(version).is_some_and(|wanted| wanted.digest == last.digest)
-    });
-    let heritage = heritage(pass, tasks, same_version);
+    let heritage = heritage(pass, tasks, version);
     if let Some(until) = heritage.not_before {
         pass.hold(slot, HeldReason::BackOff { until, failures: heritage.failures });
         pass.plan.look_again_by(until);

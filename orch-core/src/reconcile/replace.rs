@@ -6,6 +6,7 @@
 use super::fill::hold_unplaced;
 use super::pass::{Handover, Pass};
 use super::plan::HeldReason;
+use super::restart::{Heritage, heritage};
 use super::slots::{Place, Replica, SlotTasks, age_key};
 use crate::cluster::{Change, Key};
 use crate::id::TaskId;
@@ -60,6 +61,7 @@ pub(super) fn retire(pass: &mut Pass<'_, '_>) {
         let Some(tasks) = pass.slots.get(slot) else { continue };
         match tasks.active.as_slice() {
             [] => {}
+            _ if tasks.finished => retire_finished(pass, slot, &tasks.clone(), &mut budget),
             [only] if pass.is_up_to_date(&only.task) => {}
             _ => retire_slot(pass, slot, &tasks.clone(), &mut budget),
         }
@@ -104,6 +106,17 @@ fn retire_slot(pass: &mut Pass<'_, '_>, slot: Slot, tasks: &SlotTasks, budget: &
     }
 }
 
+/// The old tasks of a slot whose new one came to its end as it should.
+fn retire_finished(pass: &mut Pass<'_, '_>, slot: Slot, tasks: &SlotTasks, budget: &mut Budget) {
+    for replica in &tasks.active {
+        if !replica.is_available() || budget.spend() {
+            pass.stop(slot, replica.task.id, StopCause::Outdated);
+        } else {
+            pass.hold(slot, budget.held());
+        }
+    }
+}
+
 /// The task of a slot that stays, whatever goes: a good one before an old one, one that serves before one that does not, the
 /// longest there before the others.
 fn best<'t>(pass: &Pass<'_, '_>, tasks: &'t SlotTasks) -> &'t Replica {
@@ -125,19 +138,32 @@ struct Old {
     available: bool,
     /// Up to date, but its node is being emptied.
     drain: bool,
+    /// What its replacement starts with: the one before it may have failed.
+    heritage: Heritage,
 }
 
 /// Begins as many replacements as the budget allows.
 pub(super) fn proceed(pass: &mut Pass<'_, '_>) {
-    let mut olds: Vec<Old> = Vec::new();
+    let (mut olds, mut waiting) = (Vec::new(), Vec::new());
     for slot in pass.wanted_slots() {
         let Some(tasks) = pass.slots.get(slot) else { continue };
         let [old] = tasks.active.as_slice() else { continue };
-        if pass.is_good(old) || matches!(old.place, Place::Nowhere | Place::Away { .. } | Place::Lost) {
+        let unreachable = matches!(old.place, Place::Nowhere | Place::Away { .. } | Place::Lost);
+        if pass.is_good(old) || unreachable || tasks.finished {
             continue;
         }
         let drain = pass.is_up_to_date(&old.task);
-        olds.push(Old { slot, task: old.task.id, available: old.is_available(), drain });
+        let successor = if pass.is_paused() { old.task.version } else { pass.wanted.version };
+        let heritage = heritage(pass, tasks, successor);
+        let old = Old { slot, task: old.task.id, available: old.is_available(), drain, heritage };
+        match old.heritage.not_before {
+            Some(until) => waiting.push((slot, until, heritage.failures)),
+            None => olds.push(old),
+        }
+    }
+    for (slot, until, failures) in waiting {
+        pass.hold(slot, HeldReason::BackOff { until, failures });
+        pass.plan.look_again_by(until);
     }
     if olds.is_empty() {
         return;
@@ -182,7 +208,7 @@ fn start_beside(pass: &mut Pass<'_, '_>, olds: Vec<Old>) {
         };
         let solution = pass.solve(&wanted, 1, &[]);
         match solution.placements.into_iter().next() {
-            Some(placement) => pass.create(old.slot, &wanted, Ok(placement), 0),
+            Some(placement) => pass.create(old.slot, &wanted, Ok(placement), old.heritage.failures),
             None => hold_unplaced(pass, old.slot, solution.unplaced.unwrap_or_default()),
         }
     }
@@ -209,7 +235,7 @@ fn begin(pass: &mut Pass<'_, '_>, old: &Old, beside: bool, placement: Placement)
         pass.stop(old.slot, old.task, StopCause::Outdated);
     }
     let wanted = pass.wanted.clone();
-    pass.create(old.slot, &wanted, Ok(placement), 0);
+    pass.create(old.slot, &wanted, Ok(placement), old.heritage.failures);
     if beside {
         let name = placement_name(pass, old.slot);
         pass.hold(old.slot, HeldReason::ReplacementNotHealthy(name));

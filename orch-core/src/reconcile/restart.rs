@@ -1,10 +1,12 @@
 //! Slots whose task came to an end by itself: finished, or to be filled again after a back-off that the slot's history gives.
 
+use std::sync::Arc;
+
 use super::pass::Pass;
 use super::plan::HeldReason;
 use super::slots::{Place, SlotTasks};
 use crate::id::{NodeId, TaskId, TypedId as _};
-use crate::service::{RestartCondition, ServiceSpec};
+use crate::service::{RestartCondition, ServiceSpec, Version};
 use crate::task::{DesiredStatus, FailureKind, Health, Slot, StopCause, Task, TaskStatus};
 use crate::time::Timestamp;
 
@@ -31,7 +33,7 @@ pub(super) fn mark_finished(pass: &mut Pass<'_, '_>) {
 }
 
 fn is_finished(pass: &Pass<'_, '_>, tasks: &SlotTasks) -> bool {
-    if !tasks.active.is_empty() {
+    if tasks.active.iter().any(|replica| pass.is_up_to_date(&replica.task)) {
         return false;
     }
     let Some(last) = tasks.newest_past() else { return false };
@@ -76,9 +78,11 @@ pub(super) fn give_up_unhealthy(pass: &mut Pass<'_, '_>) {
     }
 }
 
-/// What the past of a slot means for its next task, which is to be of the same version or another.
-pub(super) fn heritage(pass: &Pass<'_, '_>, tasks: &SlotTasks, same_version: bool) -> Heritage {
-    let Some(last) = tasks.newest_past().filter(|_| same_version) else { return Heritage::default() };
+/// What the past of a slot means for its next task. Another version begins anew.
+pub(super) fn heritage(pass: &Pass<'_, '_>, tasks: &SlotTasks, version: Version) -> Heritage {
+    let digest = pass.version(version).map(|wanted| wanted.digest);
+    let same = |last: &&Arc<Task>| last.version == version || Some(last.digest) == digest;
+    let Some(last) = tasks.newest_past().filter(same) else { return Heritage::default() };
     let spec = pass.spec_of(last);
     match last.stop_cause {
         // The wait came before it was stopped.

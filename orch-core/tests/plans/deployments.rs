@@ -128,6 +128,7 @@ fn a_rollback_that_fails_is_the_end_of_going_back() {
     site.fail(1, FailureKind::Exited);
     site.look();
     site.deployment_is(DeploymentStatus::RolledBack);
+    site.advance(1);
     // A rollback with work to do, whose tasks fail as well.
     site.world.execute(orch_core::command::RollBack { service: site.service, to_version: None }).unwrap();
     site.look();

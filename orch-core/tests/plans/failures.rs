@@ -170,3 +170,28 @@ fn a_first_deployment_that_failed_is_tried_on_with_back_off() {
     site.deployment_is(DeploymentStatus::Failed);
     assert_eq!(site.running(), "1 v1 a");
 }
+
+#[test]
+fn replacements_that_keep_failing_beside_an_old_task_wait_longer_and_longer() {
+    // A rollback that failed leaves a task of the failed version: its replacement is tried on, but not without end at once.
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
+    site.roll_out("web:2", 0, 1);
+    site.look();
+    let failed = orch_core::deployment::Deployment {
+        status: DeploymentStatus::Failed,
+        ..orch_core::deployment::Deployment::clone(&site.deployment())
+    };
+    site.put(failed);
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        site.fail(1, FailureKind::Exited);
+        let plan = site.look();
+        if let Some(until) = plan.look_again {
+            waits.push(until.since(site.world.now));
+            site.world.now = until;
+            site.look();
+        }
+        assert_eq!(site.versions().len(), 2, "{}", site.describe());
+    }
+    assert!(waits.len() == 3 && waits.is_sorted(), "{waits:?}");
+}

@@ -21,7 +21,9 @@ fn a_crash_loop_of_a_week_keeps_a_flat_size() {
         let plan = site.look();
         made += plan.steps.iter().filter(|s| matches!(s, orch_core::reconcile::Step::Start { .. })).count();
         largest = largest.max(site.tasks().len());
-        site.world.now = plan.look_again.unwrap_or(site.world.now).max(site.world.now);
+        if !site.tasks().iter().any(|task| task.is_active()) {
+            site.world.now = plan.look_again.expect("it waits for something");
+        }
     }
     assert!(largest <= 2 * 4, "{largest} rows");
     let least = 2 * 7 * 24 * 60;

@@ -32,7 +32,7 @@ fn a_task_that_fits_nowhere_waits_and_says_so_once() {
             "
         + web/1 on a
         + web/2 pending: {reason}
-        rollout to version 1: running
+        rollout to version 1: running: waiting: web.2: no node fits: {reason}
         held: web/2: no node fits: {reason}
     "
         )

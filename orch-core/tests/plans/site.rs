@@ -245,8 +245,11 @@ impl Site {
         self.world.cluster.service(self.service).expect("the service is there")
     }
 
-    /// The newest deployment.
+    /// The deployment under way, or else the newest.
     pub(crate) fn deployment(&self) -> Arc<Deployment> {
+        if let Some(active) = self.world.cluster.active_deployment(self.service) {
+            return Arc::clone(active);
+        }
         let all = self.world.cluster.deployments_of(self.service);
         Arc::clone(all.last().expect("there is one from the start"))
     }
