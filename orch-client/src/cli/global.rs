@@ -12,14 +12,14 @@ use crate::client::Client;
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
+    // No doc comments on these: help would grow by eight lines in every command.
     #[default]
     Table,
-    /// For programs: the API's own types.
     Json,
 }
 
 #[derive(Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(super) struct Global {
     /// The server's URL; several with commas between [env: ORCH_SERVER_URL; file: server_url]
     #[arg(long, global = true, value_name = "URL", env = "ORCH_SERVER_URL", hide_env = true)]
@@ -30,8 +30,8 @@ pub(super) struct Global {
     /// The namespace [default: default; env: ORCH_NAMESPACE; file: namespace]
     #[arg(long, short, global = true, value_name = "NAME", env = "ORCH_NAMESPACE", hide_env = true)]
     namespace: Option<String>,
-    /// How to print
-    #[arg(long, short, global = true, value_enum, default_value_t, hide_possible_values = false)]
+    /// How to print: for people, or the API's own types for programs
+    #[arg(long, short, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: Format,
     /// The configuration file [default: orch/config.yaml in your configuration folder]
     #[arg(long, global = true, value_name = "FILE", env = "ORCH_CONFIG", hide_env = true)]

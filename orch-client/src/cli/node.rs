@@ -1,5 +1,7 @@
 //! `orch node …`: the cluster's machines.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use orch_core::api::Force;
 use orch_core::api::endpoint::{
@@ -8,9 +10,12 @@ use orch_core::api::endpoint::{
 };
 use orch_core::api::node::{DrainStatus, DrainStatusAnswer, Node, NodeAnswer, NodesAnswer};
 
-use super::error::CliError;
+use tokio::time::Instant;
+
+use super::error::{CliError, INTERRUPTED, TIMED_OUT};
 use super::output::{Output, age, bytes, cores, short};
 use super::resolve;
+use super::wait::{duration, human, is_passing};
 use crate::client::Client;
 
 #[derive(Debug, Subcommand)]
@@ -28,6 +33,12 @@ pub(super) enum Verb {
         /// Pass a maintenance window
         #[arg(long)]
         force: bool,
+        /// Wait until nothing is left on it
+        #[arg(long)]
+        wait: bool,
+        /// Wait no longer than this: 30s, 10m (with --wait)
+        #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
+        timeout: Duration,
     },
     /// How far a drain is
     DrainStatus(One),
@@ -77,9 +88,14 @@ pub(super) async fn run(client: &Client, verb: &Verb, out: &Output) -> Result<()
             client.call::<CordonNode>(&path, &nothing, &nothing).await?.node,
             "takes no new tasks".to_owned(),
         ),
-        Verb::Drain { force, .. } => {
+        Verb::Drain { force, wait, timeout, .. } => {
             let node = client.call::<DrainNode>(&path, &Force { force: *force }, &nothing).await?.node;
-            (node, format!("draining; `orch node drain-status {}` says how far it is", found.hostname))
+            if *wait {
+                until_drained(client, &node, *timeout, out).await?;
+                (node, "nothing is left on it".to_owned())
+            } else {
+                (node, format!("draining; `orch node drain-status {}` says how far it is", found.hostname))
+            }
         }
         Verb::Uncordon(_) => (
             client.call::<UncordonNode>(&path, &nothing, &nothing).await?.node,
@@ -98,6 +114,62 @@ pub(super) async fn run(client: &Client, verb: &Verb, out: &Output) -> Result<()
         out.json(&NodeAnswer { node })
     } else {
         out.line(format!("{}: {done}", node.hostname))
+    }
+}
+
+/// Waits until a drain is complete, and says what is left whenever that changes. Interrupting it changes nothing on the server.
+async fn until_drained(
+    client: &Client,
+    node: &Node,
+    timeout: Duration,
+    out: &Output,
+) -> Result<(), CliError> {
+    let name = &node.hostname;
+    let end = Instant::now() + timeout;
+    let again = format!("it goes on by itself; `orch node drain-status {name}` says how far it is");
+    let mut told = String::new();
+    let (path, nothing) = ([node.id.as_str()], Nothing {});
+    loop {
+        let look = client.call::<GetDrainStatus>(&path, &nothing, &nothing);
+        let looked = tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => return Err(CliError::new(INTERRUPTED, "no longer watching").hint(again)),
+            looked = look => looked,
+        };
+        match looked {
+            Ok(answer) => {
+                let status = answer.drain_status;
+                if matches!(status.phase.as_str(), "complete" | "offline") {
+                    return Ok(());
+                }
+                if status.phase == "not_draining" {
+                    return Err(CliError::failed(format!("{name}: the drain was ended by someone else")));
+                }
+                let line = format!(
+                    "{name}: {} of {} tasks left; {} of {} replacements serve {}",
+                    status.remaining_tasks,
+                    status.total_tasks,
+                    status.replacement_ready,
+                    status.replacement_tasks,
+                    status.message
+                );
+                if line != told {
+                    out.note(line.trim_end());
+                    told = line;
+                }
+            }
+            Err(error) if is_passing(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if Instant::now() >= end {
+            let message = format!("{name}: not drained within {}", human(timeout));
+            return Err(CliError::new(TIMED_OUT, message).hint(again));
+        }
+        tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => return Err(CliError::new(INTERRUPTED, "no longer watching").hint(again)),
+            () = tokio::time::sleep_until((Instant::now() + Duration::from_millis(500)).min(end)) => {}
+        }
     }
 }
 

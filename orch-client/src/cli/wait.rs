@@ -20,6 +20,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Flags of every command that can wait.
 #[derive(Clone, Copy, Debug, clap::Args)]
+#[command(next_help_heading = "Waiting")]
 pub(super) struct WaitArgs {
     /// Wait until it is done
     #[arg(long)]
@@ -248,6 +249,7 @@ impl<'a> Watch<'a> {
                 let (serving, wanted) = (look.serving(), look.service.spec.replicas);
                 let took = human(begun.elapsed());
                 let version = look.service.deployment_version;
+                self.progress.end();
                 self.progress.say(&format!(
                     "{}: {serving} of {wanted} replicas serve, version {version}, after {took}",
                     self.name
@@ -270,7 +272,7 @@ impl<'a> Watch<'a> {
 }
 
 /// Whether a failed look says nothing about the service.
-fn is_passing(error: &ClientError) -> bool {
+pub(super) fn is_passing(error: &ClientError) -> bool {
     match error {
         ClientError::Unreachable { .. } | ClientError::Broken { .. } | ClientError::Timeout { .. } => true,
         ClientError::Api(answer) => answer.is_transient(),
@@ -294,12 +296,12 @@ fn describe(task: &Task, nodes: &BTreeMap<String, String>) -> String {
 }
 
 /// `850ms`, `12s`, `3m 5s`.
-fn human(duration: Duration) -> String {
+pub(super) fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0 => format!("{}ms", duration.as_millis()),
         1..60 => format!("{seconds}s"),
-        _ if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        _ if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
         _ => format!("{}m {}s", seconds / 60, seconds % 60),
     }
 }
@@ -331,7 +333,7 @@ impl<'a> Progress<'a> {
         let Some(live) = &self.live else {
             for (slot, line) in lines {
                 if self.told.get(slot) != Some(line) {
-                    self.out.note(format!("{name}/{slot}: {line}"));
+                    self.out.note(format!("{name}.{slot}: {line}"));
                     self.told.insert(*slot, line.clone());
                 }
             }
@@ -348,7 +350,7 @@ impl<'a> Progress<'a> {
         for (slot, line) in lines {
             let bar = self.bars.entry(*slot).or_insert_with(|| {
                 let bar = live.add(ProgressBar::new_spinner().with_style(style.clone()));
-                bar.set_prefix(format!("{}/{slot}", printable(name)));
+                bar.set_prefix(format!("{}.{slot}", printable(name)));
                 bar.enable_steady_tick(Duration::from_millis(120));
                 bar
             });
@@ -384,13 +386,16 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// What the lines say last stays.
+    /// What the lines say last stays, and what is printed next begins below them.
     fn end(&mut self) {
-        for bar in self.bars.values() {
+        if self.live.take().is_none() {
+            return;
+        }
+        for bar in self.bars.values().chain(&self.waits) {
             bar.abandon();
         }
-        if let Some(bar) = self.waits.take() {
-            bar.abandon();
+        if !self.bars.is_empty() || self.waits.is_some() {
+            self.out.note("");
         }
     }
 }

@@ -60,6 +60,11 @@ impl Reader {
         self.problems.push(Problem { at: field.node.at, path: field.path.clone(), message: message.into() });
     }
 
+    /// Notes a problem with a key.
+    pub(super) fn wrong_key(&mut self, key: &Key, field: &Field<'_>, message: impl Into<String>) {
+        self.problems.push(Problem { at: key.at, path: field.path.clone(), message: message.into() });
+    }
+
     /// Remembers where the API's `path` stands in the file.
     pub(super) fn place(&mut self, path: impl Into<String>, field: &Field<'_>) {
         self.places.insert(path.into(), (field.node.at, field.path.clone()));
@@ -118,11 +123,11 @@ impl Reader {
     }
 
     /// The entries of a mapping whose keys are the user's own.
-    pub(super) fn map<'n>(&mut self, field: &Field<'n>) -> Vec<(&'n str, Field<'n>)> {
+    pub(super) fn map<'n>(&mut self, field: &Field<'n>) -> Vec<(&'n Key, Field<'n>)> {
         match &field.node.value {
             Value::Map(entries) => entries
                 .iter()
-                .map(|(key, node)| (key.text.as_str(), Field { node, path: join(&field.path, &key.text) }))
+                .map(|(key, node)| (key, Field { node, path: join(&field.path, &key.text) }))
                 .collect(),
             _ => {
                 self.wrong(field, format!("expected a mapping, found {}", field.node.what()));

@@ -7,6 +7,7 @@ use orch_core::api::spec::{
     SecretRef, SecurityContext, ServiceSpec, VolumeClaim,
 };
 use orch_core::command::{FieldPath, Rejection};
+use orch_core::name::EnvName;
 
 use super::node::{Node, Value};
 use super::problem::Problem;
@@ -131,7 +132,7 @@ fn service(r: &mut Reader, root: &Field<'_>) -> ServiceSpec {
         r.place("labels", &field);
         spec.labels = pairs(r, &field);
     }
-    each(r, &f, &["secret_refs"], "secret_refs", |r, field| secret_ref(r, field), &mut spec.secret_refs);
+    each(r, &f, &["secret_refs"], "secret_refs", secret_ref, &mut spec.secret_refs);
     if let Some(field) = f.get_some(&["env"]) {
         environment(r, &field, &mut spec);
     }
@@ -212,7 +213,7 @@ fn texts(r: &mut Reader, fields: &Fields<'_>, name: &str) -> Vec<String> {
 
 fn pairs(r: &mut Reader, field: &Field<'_>) -> std::collections::BTreeMap<String, String> {
     let entries = r.map(field);
-    entries.into_iter().filter_map(|(key, value)| Some((key.to_owned(), r.text(&value)?))).collect()
+    entries.into_iter().filter_map(|(key, value)| Some((key.text.clone(), r.text(&value)?))).collect()
 }
 
 fn each<T>(
@@ -233,8 +234,13 @@ fn each<T>(
 
 fn environment(r: &mut Reader, field: &Field<'_>, spec: &mut ServiceSpec) {
     r.place("env", field);
-    for (name, value) in r.map(field) {
+    for (key, value) in r.map(field) {
+        let name = key.text.as_str();
         r.place(format!("env.{name}"), &value);
+        if let Err(problem) = name.parse::<EnvName>() {
+            r.wrong_key(key, &value, problem.to_string());
+            continue;
+        }
         if !matches!(value.node.value, Value::Map(_)) {
             if let Some(text) = r.text(&value) {
                 spec.env.insert(name.to_owned(), text);
@@ -493,7 +499,7 @@ fn placement(r: &mut Reader, field: &Field<'_>, into: &mut Vec<Constraint>) {
         for (key, value) in r.map(&labels) {
             r.place(format!("placement_constraints[{}]", into.len()), &value);
             if let Some(text) = r.text(&value) {
-                into.push(Constraint { key: key.to_owned(), operator: Operator::Equals, value: text });
+                into.push(Constraint { key: key.text.clone(), operator: Operator::Equals, value: text });
             }
         }
     }

@@ -12,6 +12,8 @@ use super::server::{Asked, Reply, Server, dead_url, error};
 const SERVICE: &str = "7b0c5d4e-0000-4000-8000-00000000000a";
 const ROLLOUT: &str = "7b0c5d4e-0000-4000-8000-00000000000b";
 const NODE: &str = "7b0c5d4e-0000-4000-8000-00000000000c";
+/// A node may call itself anything that its agent's machine lets it.
+const NODE_NAME: &str = "node-1\u{1b}[2J";
 const TIME: &str = "2026-01-02T03:04:05Z";
 
 /// Runs the command with nothing of this process's environment that it would read.
@@ -55,7 +57,7 @@ fn deployment(status: &str) -> Value {
 
 fn node() -> Value {
     let amount = json!({"cpu": 4000, "memory": 8_589_934_592_u64});
-    json!({"id": NODE, "hostname": "node-1\u{1b}[2J", "advertise_address": "10.0.0.1", "capacity": amount, "allocatable": amount,
+    json!({"id": NODE, "hostname": NODE_NAME, "advertise_address": "10.0.0.1", "capacity": amount, "allocatable": amount,
         "reserved": {"cpu": 250, "memory": 134_217_728}, "tasks": 2, "status": "ready", "cordoned": true,
         "last_heartbeat_at": TIME, "created_at": TIME, "updated_at": TIME})
 }
@@ -85,6 +87,12 @@ async fn cluster(statuses: &'static [&'static str], tasks: Vec<Value>) -> Server
             ("GET", path) if path.starts_with("/rollouts/") => rollout(),
             ("GET", path) if path.starts_with("/services/") => json!({"service": service(2)}),
             ("POST", path) if path.ends_with("/scale") => json!({"service": service(2)}),
+            ("GET", path) if path.ends_with("/drain-status") => {
+                let left = 2_usize.saturating_sub(step.fetch_add(1, Ordering::SeqCst));
+                json!({"drain_status": {"node_id": NODE, "node_status": "draining",
+                    "phase": if left == 0 { "complete" } else { "pending" }, "total_tasks": 2, "remaining_tasks": left,
+                    "replacement_tasks": 2, "replacement_ready": 2 - left, "message": ""}})
+            }
             ("POST", path) if path.ends_with("/drain") => json!({"node": node()}),
             _ => return error(404, "not_found"),
         };
@@ -126,7 +134,7 @@ async fn wrong_usage_and_a_server_that_is_away_end_differently() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn flags_win_over_variables_and_those_over_the_file() {
-    let server = Server::start(|_, _| Reply::Json(200, json!({"services": []}))).await;
+    let server = Server::start(|_, _| Reply::Json(200, json!({"services": [], "tasks": []}))).await;
     let (_folder, path) =
         file(&format!("server_url: {}\ntoken: from-file\nnamespace: from-file\n", server.url));
     let path = path.to_str().unwrap();
@@ -204,9 +212,9 @@ async fn deploy_waits_tells_each_replica_and_ends_with_the_outcome() {
     let ended = orch(&["deploy", path, "--wait", "--server", &server.url], &[]).await;
     let told = stderr(&ended);
     assert_eq!(ended.status.code(), Some(0), "{told}");
-    assert!(told.contains("web/1: v2 running on node-1\\u{1b}[2J"), "{told}");
+    assert!(told.contains("web.1: v2 running on node-1\\u{1b}[2J"), "{told}");
     assert!(told.contains("web: 2 of 2 replicas serve, version 2"), "{told}");
-    assert_eq!(told.matches("web/1:").count(), 1, "a line is told when it changes: {told}");
+    assert_eq!(told.matches("web.1:").count(), 1, "a line is told when it changes: {told}");
 
     let server = cluster(&["running", "failed"], tasks()).await;
     let ended = orch(&["deploy", path, "--wait", "--server", &server.url], &[]).await;
@@ -265,6 +273,19 @@ async fn names_and_ids_are_both_taken_and_unknown_ones_are_told() {
         "{}",
         stderr(&ended)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_can_be_waited_for() {
+    let server = cluster(&["running"], vec![]).await;
+    let ended = orch(&["node", "drain", NODE_NAME, "--wait", "--server", &server.url], &[]).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    let told = stderr(&ended);
+    assert!(
+        told.contains("2 of 2 tasks left; 0 of 2") && told.contains("1 of 2 tasks left; 1 of 2"),
+        "{told}"
+    );
+    assert!(stdout(&ended).ends_with("nothing is left on it\n"), "{}", stdout(&ended));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -272,7 +272,7 @@ fn every_problem_is_told_with_its_place_and_what_would_be_right() {
         ),
         (
             "name: a\nimage: b\nreplicas:\n",
-            "f:3:10: replicas: expected a whole number from 0 to 10000, found nothing (null)",
+            "f:3:9: replicas: expected a whole number from 0 to 10000, found nothing (null)",
         ),
         ("name: a\nimage: b\nstateful: yes\n", "f:3:11: stateful: `yes` is neither true nor false"),
         (
@@ -282,7 +282,7 @@ fn every_problem_is_told_with_its_place_and_what_would_be_right() {
         ("name: a\nimage: b\nports: 80\n", "f:3:8: ports: expected a list, found a scalar"),
         (
             "name: a\nimage: b\nports:\n  - port: 80\n",
-            "f:4:5: ports[0].port: there is no such key; did you mean",
+            "f:4:5: ports[0].port: there is no such key; known here: container, ",
         ),
         (
             "name: a\nimage: b\nports:\n  - container: 70000\n",
@@ -323,11 +323,11 @@ fn the_servers_own_rules_hold_here_and_point_into_the_file() {
         ),
         ("name: a\nimage: b\nrollout:\n  maxUnavailable: 0\n  maxSurge: 0\n", "f:5:13: rollout.maxSurge: "),
         ("name: a\nimage: b\nworkdir: relative\n", "f:3:10: workdir: "),
-        ("name: a\nimage: b\nenv:\n  1A: x\n", "f:4:7: env.1A: "),
         (
-            "name: a\nimage: b\nautoscaling: {enabled: true, maxReplicas: 3}\n",
-            "f:3:24: autoscaling.enabled: ",
+            "name: a\nimage: b\nenv:\n  1A: x\n",
+            "f:4:3: env.1A: `1A` is not a valid environment variable name",
         ),
+        ("name: a\nimage: b\nautoscaling: {enabled: true, maxReplicas: 3}\n", "f:3:14: autoscaling: "),
     ] {
         let all = problems(text);
         assert!(all.contains(told), "{text:?}\n  expected: {told}\n  found:    {all}");
