@@ -2,6 +2,7 @@
 //!
 //! Each suite is a macro that makes one `#[tokio::test]` per promise, so the caller needs tokio with `macros` and `rt`.
 
+pub mod agent_api;
 pub mod runtime;
 pub mod sample;
 pub mod store;
