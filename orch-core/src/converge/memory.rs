@@ -1,0 +1,252 @@
+//! [`TaskMemory`]: what an agent knows of a task beyond what the runtime shows.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{HealthState, Step, StepDone, StepFailure};
+use crate::id::TaskId;
+use crate::runtime::{ContainerId, ObservedContainer};
+use crate::service::{Backoff, ImageDigest, StopPolicy};
+use crate::task::{Attempt, Exit, Failure, FailureKind, TaskReport, TaskStatus};
+use crate::time::Monotonic;
+
+/// How long to wait before a step that failed is tried again: half a second to a minute.
+const STEP_BACKOFF: Backoff = Backoff {
+    initial: Duration::from_secs(1),
+    max: Duration::from_secs(60),
+    reset_after: Duration::from_secs(60),
+};
+
+/// A container that cannot be created or started so often in a row is given up on this node.
+const LAUNCH_TRIES: u32 = 8;
+
+/// What is remembered of a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskMemory {
+    attempt: Attempt,
+    /// Attempts that ended in a row, none of them after running long enough.
+    pub failures: u32,
+    /// When the attempt may begin.
+    pub restart_at: Option<Monotonic>,
+    /// The attempt's container, once there is one.
+    pub container: Option<ContainerId>,
+    /// Since when the attempt runs, as far as this process saw.
+    pub running_since: Option<Monotonic>,
+    /// The image was asked for in this attempt, and that was said.
+    pub pulls: bool,
+    /// What the image was resolved to.
+    pub image: Option<ImageDigest>,
+    /// How the attempt before ended.
+    pub last_exit: Option<Exit>,
+    /// The task's end, once it came to one.
+    pub end: Option<TaskStatus>,
+    /// What went wrong with the last step.
+    pub trouble: Option<Trouble>,
+    /// What probes say of the attempt.
+    pub health: HealthState,
+    /// The attempt was found running, not started by this process.
+    pub adopted: bool,
+    /// A stop of ours was carried out.
+    pub stopped_by_us: bool,
+    /// The next end is the node's doing (its engine was restarted): it is not counted.
+    pub pardon: bool,
+    /// How to stop it, as last known: a task that left the desired set is stopped by its own spec.
+    pub stop: StopPolicy,
+    /// A sentence for people.
+    pub note: Option<String>,
+}
+
+/// A step failed, and is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Which step.
+    pub step: &'static str,
+    /// Whether it was one that leads to a running container (pull, create, start), or one that ends one.
+    pub launching: bool,
+    /// How often in a row.
+    pub failures: u32,
+    /// When to try again.
+    pub retry_at: Monotonic,
+    /// The runtime could not be reached: tried again as soon as it can.
+    pub unreachable: bool,
+}
+
+/// The part of a memory that outlives the agent's process: without it a crash loop would begin anew with each restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streak {
+    /// The attempt that the task is at.
+    pub attempt: Attempt,
+    /// Ends in a row.
+    pub failures: u32,
+}
+
+impl TaskMemory {
+    /// What is known after a restart of the agent.
+    #[must_use]
+    pub fn recalled(streak: Streak) -> Self {
+        Self { attempt: streak.attempt, failures: streak.failures, ..Self::default() }
+    }
+
+    /// What should outlive the process; `None` where there is nothing that a fresh start would not know.
+    #[must_use]
+    pub fn streak(&self) -> Option<Streak> {
+        (self.failures > 0).then_some(Streak { attempt: self.attempt, failures: self.failures })
+    }
+
+    /// The attempt that counts.
+    #[must_use]
+    pub const fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// Goes on to a later attempt, if `attempt` is one. What belongs to the one before is forgotten.
+    pub(super) fn not_behind(&mut self, attempt: Attempt) {
+        if attempt > self.attempt {
+            self.attempt = attempt;
+            self.container = None;
+            self.running_since = None;
+            self.adopted = false;
+            self.pulls = false;
+            self.stopped_by_us = false;
+            self.health = HealthState::default();
+        }
+    }
+
+    /// Where the task is while its attempt has no container.
+    pub(super) const fn status_before_created(&self) -> TaskStatus {
+        if self.pulls { TaskStatus::Pulling } else { TaskStatus::Assigned }
+    }
+
+    /// A container of this attempt, or a later one, is there.
+    pub(super) fn adopt(&mut self, container: &ObservedContainer) {
+        self.not_behind(container.labels.attempt);
+        if self.container.as_ref() != Some(&container.id) {
+            self.adopted = matches!(container.state, crate::runtime::ContainerState::Running { .. });
+            self.container = Some(container.id.clone());
+        }
+    }
+
+    /// The container runs: what it took to get there is forgiven.
+    pub(super) fn runs(&mut self, now: Monotonic) {
+        self.restart_at = None;
+        self.trouble = None;
+        if self.running_since.is_none() {
+            self.running_since = Some(now);
+            self.note = None;
+        }
+    }
+
+    /// What is to be said of the task, being where it is.
+    pub(super) fn report(&self, task: TaskId, status: TaskStatus) -> TaskReport {
+        let note = match &status {
+            TaskStatus::Running(_) => self.health.problem.clone().or_else(|| self.note.clone()),
+            status if status.is_terminal() => None,
+            _ => self.note.clone(),
+        };
+        TaskReport {
+            task,
+            attempt: Some(self.attempt),
+            container: self.container.clone(),
+            image: self.image.clone(),
+            last_exit: self.last_exit.clone(),
+            note,
+            status,
+        }
+    }
+
+    /// The runtime is back: what failed because it was away is tried at once.
+    pub fn runtime_is_back(&mut self) {
+        if self.trouble.as_ref().is_some_and(|trouble| trouble.unreachable) {
+            self.trouble = None;
+        }
+    }
+
+    /// What is known after a step. `random` places the wait before another try within its jitter.
+    pub fn after(
+        &mut self,
+        step: &Step,
+        outcome: Result<&StepDone, &StepFailure>,
+        now: Monotonic,
+        random: u64,
+    ) {
+        let launching = step.is_launch();
+        let failure = match outcome {
+            Ok(done) => {
+                // That the image is there says nothing of why the container could not be made from it before.
+                if !launching || self.trouble.as_ref().is_some_and(|trouble| trouble.step == step.name()) {
+                    self.trouble = None;
+                }
+                match done {
+                    StepDone::Pulled(digest) => {
+                        self.image = Some(digest.clone());
+                        self.note = None;
+                    }
+                    StepDone::Created(container) => self.container = Some(container.clone()),
+                    StepDone::Stopped => self.stopped_by_us = true,
+                    StepDone::Started | StepDone::Removed => {}
+                }
+                return;
+            }
+            Err(failure) => failure,
+        };
+        if matches!(step, Step::Create { .. }) {
+            self.image = None; // it may be what is missing: make sure of it before the next try
+        }
+        let pulling = matches!(step, Step::Pull { .. });
+        let failures = match &self.trouble {
+            Some(trouble) if trouble.launching == launching => trouble.failures + 1,
+            _ => 1,
+        };
+        match failure {
+            StepFailure::Permanent { kind, message } if launching => self.fail(*kind, message),
+            StepFailure::Retry { message, .. } if launching && !pulling && failures >= LAUNCH_TRIES => {
+                self.fail(FailureKind::Engine, message);
+            }
+            StepFailure::Gone => self.trouble = None,
+            StepFailure::Unreachable { message }
+            | StepFailure::Permanent { message, .. }
+            | StepFailure::Retry { message, .. } => {
+                let asked = match failure {
+                    StepFailure::Retry { after, .. } => after.unwrap_or_default(),
+                    _ => Duration::ZERO,
+                };
+                let wait = STEP_BACKOFF.delay(failures + 1, random).max(asked);
+                let unreachable = matches!(failure, StepFailure::Unreachable { .. });
+                self.trouble = Some(Trouble {
+                    step: step.name(),
+                    launching,
+                    failures,
+                    retry_at: now + wait,
+                    unreachable,
+                });
+                if !unreachable {
+                    self.note = Some(format!("trying again in {}: {message}", seconds(wait)));
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, kind: FailureKind, reason: &str) {
+        self.trouble = None;
+        self.end = Some(TaskStatus::Failed(Failure { kind, reason: reason.to_owned(), exit: None }));
+    }
+
+    /// The attempt ended, and another one follows.
+    pub(super) fn next_attempt(&mut self, exit: Exit, restart_at: Option<Monotonic>, note: String) {
+        self.not_behind(self.attempt.next());
+        self.last_exit = Some(exit);
+        self.restart_at = restart_at;
+        self.trouble = None;
+        self.note = Some(note);
+    }
+}
+
+/// `12 s`, `0.7 s`.
+pub(super) fn seconds(duration: Duration) -> String {
+    if duration.as_secs() >= 10 {
+        format!("{} s", duration.as_secs_f64().round())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}

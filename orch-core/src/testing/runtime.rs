@@ -1,0 +1,456 @@
+//! [`FakeRuntime`]: a container runtime in memory, with faults to order; for tests and for the simulation.
+
+mod faults;
+mod log;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use tokio::sync::broadcast;
+
+pub use faults::{Call, Fault, FaultSource};
+
+use crate::env::{EnvExt as _, SharedEnv};
+use crate::id::TaskId;
+use crate::runtime::{
+    ContainerEvent, ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime, ContainerState,
+    CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
+};
+use crate::service::{ImageDigest, ImageRef, StopPolicy};
+use crate::task::Exit;
+
+/// Events that a slow listener may be behind; beyond it they are lost, and it is told to list again.
+const EVENT_BUFFER: usize = 256;
+
+/// A runtime in memory. Clones are handles on the same one: it goes on while agents come and go, as an engine does.
+///
+/// Time comes from its [`Env`](crate::env::Env), so that it runs under paused and simulated time.
+#[derive(Clone)]
+pub struct FakeRuntime {
+    env: SharedEnv,
+    state: Arc<Mutex<State>>,
+    /// `None`: whoever listens.
+    events: broadcast::Sender<(Option<Owner>, RuntimeEvent)>,
+}
+
+/// How long things take, and what containers do.
+#[non_exhaustive]
+#[derive(Clone, Debug, Default)]
+pub struct Behaviour {
+    /// A pull of an image that is not there yet.
+    pub pull_delay: Duration,
+    /// Creating a container.
+    pub create_delay: Duration,
+    /// Starting one.
+    pub start_delay: Duration,
+    /// From the stop signal to the exit.
+    pub stop_delay: Duration,
+    /// Containers exit by themselves, so long after their start, with this code.
+    pub exit_after: Option<(Duration, i32)>,
+}
+
+struct State {
+    behaviour: Behaviour,
+    images: BTreeMap<ImageRef, ImageDigest>,
+    containers: BTreeMap<ContainerId, Container>,
+    next: u64,
+    reachable: bool,
+    faults: faults::Faults,
+    calls: BTreeMap<Call, usize>,
+    pulls: usize,
+    eaten_events: usize,
+}
+
+struct Container {
+    name: String,
+    seen: ObservedContainer,
+    /// Counts starts, so that a timer of an earlier run does not end a later one.
+    run: u64,
+    log: log::Log,
+}
+
+impl std::fmt::Debug for FakeRuntime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeRuntime").field("containers", &self.containers()).finish_non_exhaustive()
+    }
+}
+
+impl FakeRuntime {
+    /// A runtime without images and containers, in which everything takes no time.
+    #[must_use]
+    pub fn new(env: SharedEnv) -> Self {
+        let state = State {
+            behaviour: Behaviour::default(),
+            images: BTreeMap::new(),
+            containers: BTreeMap::new(),
+            next: 1,
+            reachable: true,
+            faults: faults::Faults::default(),
+            calls: BTreeMap::new(),
+            pulls: 0,
+            eaten_events: 0,
+        };
+        let (events, _) = broadcast::channel(EVENT_BUFFER);
+        Self { env, state: Arc::new(Mutex::new(state)), events }
+    }
+
+    /// Changes how long things take.
+    pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut self.state().behaviour);
+    }
+
+    /// The next call of this kind meets `fault`; several queue up.
+    pub fn fail_next(&self, call: Call, fault: Fault) {
+        self.state().faults.queue(call, fault);
+    }
+
+    /// Asked before each call; what was ordered by [`FakeRuntime::fail_next`] comes first. `None` ends it.
+    pub fn set_fault_source(&self, source: Option<FaultSource>) {
+        self.state().faults.set_source(source);
+    }
+
+    /// Cuts the runtime off, or brings it back: every call fails while it is away, and listeners are told both.
+    pub fn set_reachable(&self, reachable: bool) {
+        if std::mem::replace(&mut self.state().reachable, reachable) == reachable {
+            return;
+        }
+        self.tell(
+            None,
+            if reachable {
+                RuntimeEvent::Reconnected
+            } else {
+                RuntimeEvent::Unreachable("the fake runtime was cut off".to_owned())
+            },
+        );
+    }
+
+    /// The engine is restarted: it goes away, all containers are killed, it comes back.
+    pub fn restart_engine(&self) {
+        self.set_reachable(false);
+        let at = self.env.now();
+        for container in self.state().containers.values_mut() {
+            if matches!(container.seen.state, ContainerState::Running { .. }) {
+                container.seen.state =
+                    ContainerState::Exited(Exit { code: Some(137), at, ..Exit::default() });
+                container.log.end();
+            }
+        }
+        self.set_reachable(true);
+    }
+
+    /// The next so many events are lost.
+    pub fn eat_events(&self, count: usize) {
+        self.state().eaten_events = count;
+    }
+
+    /// A container's process ends with `code`, behind the agent's back. Answers whether it ran.
+    pub fn kill(&self, container: &ContainerId, code: i32) -> bool {
+        self.end(container, None, Exit { code: Some(code), ..Exit::default() })
+    }
+
+    /// Ends the running container of a task; answers whether there was one.
+    pub fn kill_task(&self, task: TaskId, code: i32) -> bool {
+        self.running(task).is_some_and(|container| self.kill(&container.id, code))
+    }
+
+    /// A container is gone without a trace, running or not, and nobody is told.
+    pub fn forget(&self, container: &ContainerId) {
+        self.state().containers.remove(container);
+    }
+
+    /// A container that someone else put there.
+    pub fn insert(&self, name: &str, labels: ContainerLabels, state: ContainerState) -> ContainerId {
+        self.state().insert(name, labels, state)
+    }
+
+    /// Has an image on the node.
+    pub fn add_image(&self, image: &ImageRef) -> ImageDigest {
+        self.state().add_image(image)
+    }
+
+    /// A line of a container's standard output.
+    pub fn write_log(&self, container: &ContainerId, line: &str) {
+        if let Some(container) = self.state().containers.get_mut(container) {
+            container.log.write(line);
+        }
+    }
+
+    /// All containers, of whoever, by id.
+    #[must_use]
+    pub fn containers(&self) -> Vec<ObservedContainer> {
+        self.state().containers.values().map(|container| container.seen.clone()).collect()
+    }
+
+    /// A container's name.
+    #[must_use]
+    pub fn name_of(&self, container: &ContainerId) -> Option<String> {
+        self.state().containers.get(container).map(|container| container.name.clone())
+    }
+
+    /// The containers of a task, by id.
+    #[must_use]
+    pub fn of_task(&self, task: TaskId) -> Vec<ObservedContainer> {
+        self.containers().into_iter().filter(|container| container.labels.task == task).collect()
+    }
+
+    /// The running container of a task, if there is one.
+    #[must_use]
+    pub fn running(&self, task: TaskId) -> Option<ObservedContainer> {
+        self.of_task(task)
+            .into_iter()
+            .find(|container| matches!(container.state, ContainerState::Running { .. }))
+    }
+
+    /// How often a call was made.
+    #[must_use]
+    pub fn calls(&self, call: Call) -> usize {
+        self.state().calls.get(&call).copied().unwrap_or(0)
+    }
+
+    /// How often an image was really fetched.
+    #[must_use]
+    pub fn pulls(&self) -> usize {
+        self.state().pulls
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn tell(&self, owner: Option<Owner>, event: RuntimeEvent) {
+        // Nobody listening is nobody's loss: who comes later lists first.
+        let _ = self.events.send((owner, event));
+    }
+
+    fn changed(&self, container: &ObservedContainer) {
+        {
+            let mut state = self.state();
+            if state.eaten_events > 0 {
+                state.eaten_events -= 1;
+                return;
+            }
+        }
+        let owner = Owner { cluster: container.labels.cluster, node: container.labels.node };
+        let event = ContainerEvent { container: container.id.clone(), task: Some(container.labels.task) };
+        self.tell(Some(owner), RuntimeEvent::Changed(event));
+    }
+
+    /// Ends a running container; with `run`, only if that is still the run it is in.
+    fn end(&self, id: &ContainerId, run: Option<u64>, exit: Exit) -> bool {
+        let seen = {
+            let at = self.env.now();
+            let mut state = self.state();
+            let Some(container) = state.containers.get_mut(id) else { return false };
+            let runs = matches!(container.seen.state, ContainerState::Running { .. });
+            if !runs || run.is_some_and(|run| run != container.run) {
+                return false;
+            }
+            container.seen.state = ContainerState::Exited(Exit { at, ..exit });
+            container.log.end();
+            container.seen.clone()
+        };
+        self.changed(&seen);
+        true
+    }
+
+    /// Counts the call, and meets whatever was ordered for it. Answers whether to fail after doing it.
+    async fn begin(&self, call: Call) -> Result<bool, RuntimeError> {
+        let fault = {
+            let mut state = self.state();
+            *state.calls.entry(call).or_default() += 1;
+            if !state.reachable {
+                return Err(unreachable("the fake runtime is cut off"));
+            }
+            state.faults.next(call)
+        };
+        match fault {
+            None => Ok(false),
+            Some(Fault::AfterDoing) => Ok(true),
+            Some(Fault::Unreachable) => Err(unreachable("ordered by the test")),
+            Some(Fault::Retry(message)) => Err(RuntimeError::Retry { message, after: None }),
+            Some(Fault::Permanent(kind, message)) => Err(RuntimeError::Permanent { kind, message }),
+            Some(Fault::Slow(duration)) => {
+                self.env.sleep(duration).await;
+                Ok(false)
+            }
+            Some(Fault::Hang) => std::future::pending().await,
+        }
+    }
+
+    fn answer<T>(&self, fail: bool, value: T) -> Result<T, RuntimeError> {
+        if fail || !self.state().reachable {
+            return Err(unreachable("the answer was lost"));
+        }
+        Ok(value)
+    }
+
+    async fn takes(&self, duration: impl FnOnce(&Behaviour) -> Duration) {
+        let duration = duration(&self.state().behaviour);
+        if !duration.is_zero() {
+            self.env.sleep(duration).await;
+        }
+    }
+}
+
+impl State {
+    fn insert(&mut self, name: &str, labels: ContainerLabels, state: ContainerState) -> ContainerId {
+        let id = ContainerId(format!("fake{:012x}", self.next));
+        self.next += 1;
+        let seen = ObservedContainer { id: id.clone(), labels, state };
+        let container = Container { name: name.to_owned(), seen, run: 0, log: log::Log::default() };
+        self.containers.insert(id.clone(), container);
+        id
+    }
+
+    fn add_image(&mut self, image: &ImageRef) -> ImageDigest {
+        self.images.entry(image.clone()).or_insert_with(|| ImageDigest(format!("sha256:{image}"))).clone()
+    }
+}
+
+fn unreachable(why: &str) -> RuntimeError {
+    RuntimeError::Unreachable(why.into())
+}
+
+#[async_trait]
+impl ContainerRuntime for FakeRuntime {
+    async fn info(&self) -> Result<RuntimeInfo, RuntimeError> {
+        let fail = self.begin(Call::Info).await?;
+        self.answer(fail, RuntimeInfo { kind: "fake", version: "1".to_owned(), api_version: None })
+    }
+
+    async fn ensure_image(
+        &self,
+        image: &ImageRef,
+        progress: PullProgress<'_>,
+    ) -> Result<ImageDigest, RuntimeError> {
+        let fail = self.begin(Call::EnsureImage).await?;
+        let present = self.state().images.get(image).cloned();
+        let digest = match present {
+            Some(digest) => digest,
+            None => {
+                self.state().pulls += 1;
+                progress("layer 1 of 1");
+                self.takes(|behaviour| behaviour.pull_delay).await;
+                self.state().add_image(image)
+            }
+        };
+        self.answer(fail, digest)
+    }
+
+    async fn create(&self, request: CreateRequest<'_>) -> Result<ContainerId, RuntimeError> {
+        let fail = self.begin(Call::Create).await?;
+        self.takes(|behaviour| behaviour.create_delay).await;
+        let (id, made) = {
+            let mut state = self.state();
+            let same_name = state.containers.values().find(|container| container.name == request.name);
+            match same_name {
+                Some(other) if other.seen.labels == *request.labels => (other.seen.id.clone(), None),
+                Some(_) => {
+                    let message = format!("the name {} is in use", request.name);
+                    return Err(RuntimeError::Retry { message, after: None });
+                }
+                None => {
+                    let id = state.insert(request.name, request.labels.clone(), ContainerState::Created);
+                    let seen = state.containers[&id].seen.clone();
+                    (id, Some(seen))
+                }
+            }
+        };
+        if let Some(seen) = made {
+            self.changed(&seen);
+        }
+        self.answer(fail, id)
+    }
+
+    async fn start(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let fail = self.begin(Call::Start).await?;
+        self.takes(|behaviour| behaviour.start_delay).await;
+        let since = self.env.now();
+        let started = {
+            let mut state = self.state();
+            let exit_after = state.behaviour.exit_after;
+            let container = state.containers.get_mut(id).ok_or(RuntimeError::Gone)?;
+            if matches!(container.seen.state, ContainerState::Running { .. }) {
+                None
+            } else {
+                container.run += 1;
+                container.seen.state = ContainerState::Running { since };
+                container.log.begin();
+                Some((container.seen.clone(), container.run, exit_after))
+            }
+        };
+        if let Some((seen, run, exit_after)) = started {
+            self.changed(&seen);
+            if let Some((after, code)) = exit_after {
+                let (this, id) = (self.clone(), id.clone());
+                self.env.spawn(Box::pin(async move {
+                    this.env.sleep(after).await;
+                    this.end(&id, Some(run), Exit { code: Some(code), ..Exit::default() });
+                }));
+            }
+        }
+        self.answer(fail, ())
+    }
+
+    async fn stop(&self, id: &ContainerId, _policy: &StopPolicy) -> Result<(), RuntimeError> {
+        let fail = self.begin(Call::Stop).await?;
+        self.takes(|behaviour| behaviour.stop_delay).await;
+        self.end(id, None, Exit { code: Some(143), by_us: true, ..Exit::default() });
+        self.answer(fail, ())
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let fail = self.begin(Call::Remove).await?;
+        let removed = self.state().containers.remove(id);
+        if let Some(container) = removed {
+            self.changed(&container.seen);
+        }
+        self.answer(fail, ())
+    }
+
+    async fn list(&self, owner: &Owner) -> Result<Vec<ObservedContainer>, RuntimeError> {
+        let fail = self.begin(Call::List).await?;
+        let ours = |seen: &ObservedContainer| {
+            seen.labels.cluster == owner.cluster && seen.labels.node == owner.node
+        };
+        let found = self.containers().into_iter().filter(ours).collect();
+        self.answer(fail, found)
+    }
+
+    async fn inspect(&self, id: &ContainerId) -> Result<Option<ObservedContainer>, RuntimeError> {
+        let fail = self.begin(Call::Inspect).await?;
+        let found = self.state().containers.get(id).map(|container| container.seen.clone());
+        self.answer(fail, found)
+    }
+
+    fn events(&self, owner: &Owner) -> BoxStream<'static, RuntimeEvent> {
+        let owner = *owner;
+        futures_util::stream::unfold(self.events.subscribe(), |mut receiver| async move {
+            let item = match receiver.recv().await {
+                Ok(item) => Some(item),
+                Err(broadcast::error::RecvError::Lagged(_)) => None,
+                // The runtime itself is gone: the stream never ends, it falls silent.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            };
+            Some((item, receiver))
+        })
+        .filter_map(move |item| {
+            std::future::ready(match item {
+                None => Some(RuntimeEvent::Reconnected),
+                Some((of, event)) => of.is_none_or(|of| of == owner).then_some(event),
+            })
+        })
+        .boxed()
+    }
+
+    fn logs(&self) -> Option<&dyn ContainerLogs> {
+        Some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;
