@@ -161,17 +161,18 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
         None => match memory.restart_at.filter(|at| *at > now) {
             Some(at) => {
                 plan.look_again = Some(at);
-                (Some(TaskStatus::Assigned), found.remove_surplus())
+                (Some(memory.status_before_created()), found.remove_surplus())
             }
-            None => match &memory.image {
-                None => (Some(TaskStatus::Pulling), Some(Step::Pull { image: task.template.image.clone() })),
-                Some(image) => {
-                    let attempt = memory.attempt();
-                    let status =
-                        if attempt == Attempt::FIRST { TaskStatus::Pulling } else { TaskStatus::Assigned };
-                    (Some(status), Some(Step::Create { attempt, image: image.clone() }))
-                }
-            },
+            None => {
+                let step = match &memory.image {
+                    None => {
+                        memory.pulls = true;
+                        Step::Pull { image: task.template.image.clone() }
+                    }
+                    Some(image) => Step::Create { attempt: memory.attempt(), image: image.clone() },
+                };
+                (Some(memory.status_before_created()), Some(step))
+            }
         },
         Some((container, ContainerState::Created)) => {
             (Some(TaskStatus::Created), Some(Step::Start { container: container.id.clone() }))

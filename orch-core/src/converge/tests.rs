@@ -8,7 +8,7 @@ use crate::runtime::{ContainerId, ContainerLabels};
 use crate::service::{
     Backoff, ImageDigest, RestartCondition, RestartPolicy, StopPolicy, TaskTemplate, Version,
 };
-use crate::task::Slot;
+use crate::task::{Attempt, Slot};
 use crate::time::Timestamp;
 
 /// One task on one node, its containers, and a clock.

@@ -5,6 +5,8 @@ pub mod decide;
 pub mod env;
 pub mod faulty_store;
 pub mod parts;
+pub mod runtime;
 
 pub use decide::{World, web_spec};
 pub use faulty_store::{Fault, FaultyStore};
+pub use runtime::FakeRuntime;

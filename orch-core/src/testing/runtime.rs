@@ -414,9 +414,8 @@ impl ContainerRuntime for FakeRuntime {
 
     async fn list(&self, owner: &Owner) -> Result<Vec<ObservedContainer>, RuntimeError> {
         let fail = self.begin(Call::List).await?;
-        let ours = |seen: &ObservedContainer| {
-            seen.labels.cluster == owner.cluster && seen.labels.node == owner.node
-        };
+        let ours =
+            |seen: &ObservedContainer| seen.labels.cluster == owner.cluster && seen.labels.node == owner.node;
         let found = self.containers().into_iter().filter(ours).collect();
         self.answer(fail, found)
     }

@@ -1,0 +1,86 @@
+//! First contact, and every one after a lost identity: re-enrolment is a state of the loop, not a restart.
+
+use std::sync::Arc;
+
+use orch_core::agent::{AgentApiError, RegisterRequest, Registered};
+use orch_core::env::EnvExt as _;
+use orch_core::identity::{KeyProof, RegistrationClaim};
+
+use crate::credential::{Loss, Session};
+use crate::heartbeat;
+use crate::retry::Retry;
+use crate::shared::{Shared, retry_after};
+
+/// Registers, keeps the registration alive, and registers again whenever it is lost. Ends only for a revoked node.
+pub(crate) async fn run(shared: &Shared) {
+    loop {
+        let Some(registered) = register(shared).await else { break };
+        let session = Arc::new(Session::new(&registered));
+        tracing::info!(
+            cluster = %session.owner.cluster, node = %session.owner.node,
+            incarnation = session.incarnation.0, "registered"
+        );
+        heartbeat::directives(&registered.directives);
+        shared.session.send_replace(Some(Arc::clone(&session)));
+        shared.status.send_modify(|status| {
+            status.registered = true;
+            status.heartbeat_accepted = true;
+        });
+        let loss = heartbeat::run(shared, &session, registered.heartbeat_interval).await;
+        shared.session.send_replace(None);
+        shared.status.send_modify(|status| {
+            status.registered = false;
+            status.heartbeat_accepted = false;
+        });
+        match loss {
+            Loss::Renew(why) => {
+                tracing::warn!(why, "the identity is lost; registering again, containers run on")
+            }
+            Loss::Revoked => break,
+        }
+    }
+    tracing::error!("this node is revoked: its containers are stopped, and it does nothing more");
+    shared.status.send_modify(|status| status.revoked = true);
+    shared.goal.send_modify(|goal| goal.revoked = true);
+    std::future::pending::<()>().await;
+}
+
+/// Tries until it is let in; `None` if the node is revoked.
+async fn register(shared: &Shared) -> Option<Registered> {
+    let mut retry = Retry::new("registering");
+    loop {
+        let error = match shared.call(shared.config.call_timeout, try_register(shared)).await {
+            Ok(registered) => {
+                retry.worked();
+                return Some(registered);
+            }
+            Err(AgentApiError::NodeRevoked) => return None,
+            Err(error) => error,
+        };
+        let wait = retry.failed(&shared.env, &error, retry_after(&error));
+        shared.env.sleep(wait).await;
+    }
+}
+
+async fn try_register(shared: &Shared) -> Result<Registered, AgentApiError> {
+    let config = &shared.config;
+    let claim = RegistrationClaim {
+        name: config.name.clone(),
+        advertise_address: config.advertise_address.clone(),
+        labels: config.labels.clone(),
+        capacity: config.capacity,
+        allocatable: config.allocatable,
+        agent_version: config.version.clone(),
+        boot: Some(shared.boot),
+    };
+    let key = match &shared.key {
+        None => None,
+        Some(key) => {
+            let challenge = shared.api.challenge(&config.name).await?;
+            let certificate = shared.api.server_certificate();
+            let text = KeyProof::signed_text(&challenge, &claim, certificate.as_ref());
+            Some(KeyProof { key: key.public_key(), signature: key.sign(&text), challenge })
+        }
+    };
+    shared.api.register(RegisterRequest { claim, token: config.token.clone(), key }).await
+}

@@ -1,0 +1,144 @@
+//! [`Entry`]: all that the agent holds about one task.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use orch_core::agent::DesiredTask;
+use orch_core::converge::{Intent, Step, StepDone, StepFailure, TaskMemory, TaskPlan, TaskView, converge};
+use orch_core::id::TaskId;
+use orch_core::runtime::{ContainerId, ContainerLabels, ContainerState, ObservedContainer, Owner};
+use orch_core::service::HealthCheck;
+use orch_core::task::TaskReport;
+use orch_core::time::{Monotonic, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::steps::Launch;
+
+/// A task on this node, wanted or not.
+#[derive(Default)]
+pub(crate) struct Entry {
+    /// What is wanted; `None`: it has no business here.
+    pub(crate) desired: Option<Arc<DesiredTask>>,
+    /// Why this node does not run it.
+    pub(crate) refusal: Option<String>,
+    pub(crate) containers: Vec<ObservedContainer>,
+    pub(crate) memory: TaskMemory,
+    /// The step under way. One at a time: what comes next depends on what it comes to.
+    pub(crate) busy: Option<Busy>,
+    /// Looks at containers under way.
+    pub(crate) looking: usize,
+    /// Containers that something happened to during a step: to be looked at after it.
+    pub(crate) dirty: BTreeSet<ContainerId>,
+    /// When a step last changed something, in the conductor's count: what was seen before that is stale.
+    pub(crate) changed_at: u64,
+    /// Held from a creation to the start that follows.
+    pub(crate) launch: Option<Launch>,
+    /// The container that is being probed.
+    pub(crate) probing: Option<ContainerId>,
+    /// What was last said.
+    pub(crate) said: Option<TaskReport>,
+    /// When to look again.
+    pub(crate) timer: Option<Monotonic>,
+}
+
+pub(crate) struct Busy {
+    pub(crate) launching: bool,
+    pub(crate) unwanted: CancellationToken,
+}
+
+impl Entry {
+    pub(crate) fn intent(&self, revoked: bool) -> Intent<'_> {
+        if revoked { Intent::Halt } else { Intent::of(self.desired.as_deref()) }
+    }
+
+    /// What to do now.
+    pub(crate) fn plan(&self, task: TaskId, revoked: bool, now: Monotonic, random: u64) -> TaskPlan {
+        let view = TaskView {
+            task,
+            intent: self.intent(revoked),
+            refusal: self.refusal.as_deref(),
+            containers: &self.containers,
+            memory: &self.memory,
+        };
+        converge(&view, now, random)
+    }
+
+    /// Whether a step is under way, or a look that may change what is known.
+    pub(crate) const fn is_occupied(&self) -> bool {
+        self.busy.is_some() || self.looking > 0
+    }
+
+    /// Takes over what is known of a container.
+    pub(crate) fn observe(&mut self, seen: ObservedContainer) {
+        match self.containers.iter_mut().find(|container| container.id == seen.id) {
+            Some(known) => *known = seen,
+            None => self.containers.push(seen),
+        }
+    }
+
+    pub(crate) fn is_gone(&mut self, container: &ContainerId) {
+        self.containers.retain(|known| known.id != *container);
+    }
+
+    /// Takes over what a step must have changed. Answers the container to look at, where more than that may have happened.
+    pub(crate) fn after(
+        &mut self,
+        owner: Owner,
+        step: &Step,
+        outcome: &Result<StepDone, StepFailure>,
+        now: Timestamp,
+    ) -> Option<ContainerId> {
+        match (step, outcome) {
+            (Step::Create { attempt, .. }, Ok(StepDone::Created(id))) => {
+                let task = self.desired.as_deref()?;
+                let labels = ContainerLabels {
+                    cluster: owner.cluster,
+                    node: owner.node,
+                    service: task.service,
+                    task: task.id,
+                    attempt: *attempt,
+                    version: task.version,
+                    digest: task.digest,
+                    restart: task.template.restart.clone(),
+                };
+                if self.containers.iter().all(|known| known.id != *id) {
+                    let state = ContainerState::Created;
+                    self.containers.push(ObservedContainer { id: id.clone(), labels, state });
+                }
+                None
+            }
+            (Step::Start { container }, Ok(_)) => {
+                let known = self.containers.iter_mut().find(|known| known.id == *container)?;
+                if known.state == ContainerState::Created {
+                    known.state = ContainerState::Running { since: now };
+                }
+                None
+            }
+            (Step::Remove { container }, Ok(_))
+            | (
+                Step::Start { container } | Step::Stop { container, .. } | Step::Remove { container },
+                Err(StepFailure::Gone),
+            ) => {
+                self.is_gone(container);
+                None
+            }
+            // How it ended, or whether a step that failed did something after all, only the runtime knows.
+            (Step::Stop { container, .. }, Ok(_))
+            | (
+                Step::Start { container } | Step::Stop { container, .. } | Step::Remove { container },
+                Err(_),
+            ) => Some(container.clone()),
+            (Step::Pull { .. } | Step::Create { .. }, _) => None,
+        }
+    }
+
+    /// The health check of the running container, if it has one and is to run.
+    pub(crate) fn check(&self) -> Option<(&ContainerId, &HealthCheck)> {
+        let check = self.desired.as_deref()?.template.health.as_ref()?;
+        let current = self.memory.container.as_ref()?;
+        let runs = self.containers.iter().any(|container| {
+            container.id == *current && matches!(container.state, ContainerState::Running { .. })
+        });
+        runs.then_some((current, check))
+    }
+}

@@ -1,0 +1,86 @@
+//! What the parts of one agent share: the environment, the seams, and what they tell each other.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use orch_core::agent::{AgentApi, AgentApiError, DesiredSet};
+use orch_core::converge::Streak;
+use orch_core::env::{EnvExt as _, SharedEnv};
+use orch_core::id::{BootId, TaskId};
+use orch_core::runtime::ContainerRuntime;
+use tokio::sync::{Notify, watch};
+
+use crate::cache::Cache;
+use crate::config::AgentConfig;
+use crate::credential::Session;
+use crate::node_key::NodeSigner;
+use crate::probe::Prober;
+use crate::report::Outbox;
+use crate::status::AgentStatus;
+
+/// What the node is to come to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Goal {
+    /// What it should run, as last told; `None` before the first time.
+    pub(crate) desired: Option<Arc<DesiredSet>>,
+    /// It is revoked: nothing may run.
+    pub(crate) revoked: bool,
+}
+
+pub(crate) struct Shared {
+    pub(crate) env: SharedEnv,
+    pub(crate) api: Arc<dyn AgentApi>,
+    pub(crate) runtime: Arc<dyn ContainerRuntime>,
+    pub(crate) prober: Arc<dyn Prober>,
+    pub(crate) cache: Arc<dyn Cache>,
+    pub(crate) key: Option<Arc<dyn NodeSigner>>,
+    pub(crate) config: AgentConfig,
+    pub(crate) boot: BootId,
+    /// The registration that is alive, if any.
+    pub(crate) session: watch::Sender<Option<Arc<Session>>>,
+    pub(crate) goal: watch::Sender<Goal>,
+    pub(crate) streaks: watch::Sender<BTreeMap<TaskId, Streak>>,
+    pub(crate) outbox: Outbox,
+    /// A heartbeat told that a poll must have got lost.
+    pub(crate) poll_again: Notify,
+    pub(crate) status: watch::Sender<AgentStatus>,
+}
+
+impl Shared {
+    /// The session that is alive, waiting for one.
+    pub(crate) async fn session(&self) -> Arc<Session> {
+        let mut session = self.session.subscribe();
+        let alive = |session: &Option<Arc<Session>>| session.as_ref().is_some_and(|s| !s.is_over());
+        let found = session.wait_for(alive).await;
+        found
+            .ok()
+            .and_then(|session| session.clone())
+            .expect("the sender lives in self, and the condition holds")
+    }
+
+    /// A call to the control plane, given up after `limit`: a peer that fell silent must not hold up a loop.
+    pub(crate) async fn call<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, AgentApiError>>,
+    ) -> Result<T, AgentApiError> {
+        tokio::select! {
+            biased;
+            answer = call => answer,
+            () = self.env.sleep(limit) => Err(AgentApiError::Unavailable {
+                retry_after: None,
+                cause: format!("no answer within {limit:?}").into(),
+            }),
+        }
+    }
+}
+
+/// When the other side asked to wait.
+pub(crate) const fn retry_after(error: &AgentApiError) -> Option<Duration> {
+    match error {
+        AgentApiError::Unavailable { retry_after, .. } => *retry_after,
+        _ => None,
+    }
+}

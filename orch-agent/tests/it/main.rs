@@ -1,0 +1,8 @@
+//! The agent's loop on a runtime in memory and a small control plane, under paused time.
+#![expect(clippy::disallowed_methods, reason = "tests stand outside the environment that the agent lives in")]
+
+mod crash;
+mod deploy;
+mod identity;
+mod node;
+mod server;
