@@ -200,6 +200,7 @@ impl AgentBuilder {
 /// Keeps what should outlive the process, whenever it changes.
 async fn remember(shared: &Shared) {
     let mut goal = shared.goal.subscribe();
+    goal.mark_changed(); // the first poll may have been answered before this was first polled
     let mut streaks = shared.streaks.subscribe();
     let mut retry = Retry::new("writing the cache");
     loop {

@@ -54,8 +54,7 @@ async fn with_the_server_away_what_dies_is_restarted_and_reported_later() {
     assert_eq!((node.server.status(task), node.server.registrations()), ("running", 1));
 }
 
-/// Crash after crash at every millisecond of a deployment whose every step takes time: never two containers run, and in
-/// the end exactly one does.
+/// A crash at every millisecond of a deployment whose every step takes time.
 #[tokio::test(start_paused = true)]
 async fn a_crash_at_any_moment_of_a_deployment_leaves_one_container_in_the_end() {
     for moment in 0..45 {
