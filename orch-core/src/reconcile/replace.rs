@@ -9,7 +9,7 @@ use super::plan::HeldReason;
 use super::restart::{Heritage, heritage};
 use super::slots::{Place, Replica, SlotTasks, age_key};
 use crate::cluster::{Change, Key};
-use crate::id::TaskId;
+use crate::id::{NodeId, TaskId};
 use crate::schedule::Placement;
 use crate::task::{Slot, StopCause};
 
@@ -253,16 +253,23 @@ fn make_room(pass: &mut Pass<'_, '_>, olds: Vec<Old>) {
     }
     let wanted = pass.wanted.clone();
     let solution = pass.solve_in(&without, &wanted, olds.len(), &[]);
-    let fitting = solution.placements.len();
     let reason = solution.unplaced.unwrap_or_default();
-    for (i, old) in olds.into_iter().enumerate() {
-        if i < fitting {
-            let cause = if old.drain { StopCause::Drained } else { StopCause::Outdated };
-            pass.stop(old.slot, old.task, cause);
-            pass.hold(old.slot, HeldReason::Stopping);
-        } else {
-            hold_unplaced(pass, old.slot, reason.clone());
-        }
+    let mut places: Vec<NodeId> = solution.placements.into_iter().map(|placement| placement.node).collect();
+    // A place on an old task's own node is there because that task goes, so it is that task which goes.
+    let (makes_room, others): (Vec<_>, Vec<_>) = olds.into_iter().partition(|old| {
+        let node = pass.draft.task(old.task).and_then(|task| task.node);
+        let at = places.iter().position(|place| Some(*place) == node);
+        at.map(|at| places.remove(at)).is_some()
+    });
+    let (moves, stays): (Vec<_>, Vec<_>) =
+        others.into_iter().enumerate().partition(|(i, _)| *i < places.len());
+    for old in makes_room.into_iter().chain(moves.into_iter().map(|(_, old)| old)) {
+        let cause = if old.drain { StopCause::Drained } else { StopCause::Outdated };
+        pass.stop(old.slot, old.task, cause);
+        pass.hold(old.slot, HeldReason::Stopping);
+    }
+    for (_, old) in stays {
+        hold_unplaced(pass, old.slot, reason.clone());
     }
 }
 

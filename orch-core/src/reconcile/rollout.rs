@@ -73,7 +73,12 @@ fn overdue(pass: &Pass<'_, '_>, deployment: &Deployment) -> String {
             let name = pass.name(slot);
             let tasks = pass.slots.get(slot);
             let newest = tasks.and_then(|tasks| {
-                tasks.active.iter().map(|replica| &replica.task).filter(|task| pass.runs_target(task)).last()
+                tasks
+                    .active
+                    .iter()
+                    .map(|replica| &replica.task)
+                    .filter(|task| pass.runs_target(task))
+                    .next_back()
             });
             match newest {
                 Some(task) => match &task.note {

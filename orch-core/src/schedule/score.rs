@@ -36,6 +36,7 @@ fn permille(used: u64, all: u64) -> u32 {
     if used == 0 {
         return 0;
     }
-    let permille = u128::from(used) * 1000 / u128::from(all.max(1));
+    // Beyond what a machine can have the figure stops growing; that is still full.
+    let permille = used.saturating_mul(1000) / all.max(1);
     u32::try_from(permille).unwrap_or(u32::MAX)
 }

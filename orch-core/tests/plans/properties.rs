@@ -169,7 +169,7 @@ fn look(site: &mut Site) {
 
 proptest! {
     // Failures are printed whole, and saved as tests of their own by hand.
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_keeps_the_invariants_and_ends_converged_and_quiet(

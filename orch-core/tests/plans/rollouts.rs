@@ -256,3 +256,19 @@ fn what_is_unhealthy_during_a_rollout_is_replaced_by_the_new_version() {
     "
     );
 }
+
+#[test]
+fn of_two_old_tasks_the_one_goes_that_makes_room() {
+    let mut spec = with_fixed_port(2);
+    spec.template.health = None;
+    let mut site = Site::settled(&["a", "b"], spec);
+    site.drain("a");
+    site.roll_out("web:2", 2, 0);
+    // Only what runs on b makes room on b; what runs on a has nowhere to go.
+    assert_plan!(site.look(), "
+        - web/2 on b
+        rollout to version 2: running: waiting: web.1: no node fits: 2 nodes: 1 draining, 1 port 8080/tcp taken
+        held: web/2: waiting for the old task to stop
+        held: web/1: no node fits: 2 nodes: 1 draining, 1 port 8080/tcp taken
+    ");
+}
