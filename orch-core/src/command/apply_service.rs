@@ -65,6 +65,7 @@ impl Command for ApplyService {
         if let Some(before) = before {
             check_active(before)?;
             check_revision(before, self.expected)?;
+            check_kept(&before.spec, &self.spec)?;
         } else if self.expected.is_some() {
             return Err(Rejection::not_found("service", &self.spec.name));
         }
@@ -108,16 +109,25 @@ impl ApplyService {
         if service.namespace != self.namespace {
             return Err(Rejection::not_found("service", id));
         }
-        if service.spec.name != self.spec.name {
-            let problem = format!("a service cannot be renamed to `{}`", self.spec.name);
-            return Err(Rejection::invalid(
-                FieldPath::new("spec").field("name"),
-                problem,
-                format!("`{}`", service.spec.name),
-            ));
-        }
         Ok(Some(service))
     }
+}
+
+/// What a service keeps for life: its name, and whether each of its slots has one owner. Were the latter to change under way,
+/// two tasks could take a slot's data for their own.
+fn check_kept(before: &ServiceSpec, after: &ServiceSpec) -> Result<(), Rejection> {
+    let refuse = |field, problem: String, expected: String| {
+        Err(Rejection::invalid(FieldPath::new("spec").field(field), problem, expected))
+    };
+    if before.name != after.name {
+        let problem = format!("a service cannot be renamed to `{}`", after.name);
+        return refuse("name", problem, format!("`{}`", before.name));
+    }
+    if before.stateful != after.stateful {
+        let problem = "a service cannot become stateful or stop being so".to_owned();
+        return refuse("stateful", problem, format!("{}; or a new service", before.stateful));
+    }
+    Ok(())
 }
 
 /// Writes what differs, if anything does.
@@ -254,6 +264,8 @@ mod tests {
         assert!(matches!(world.execute(late), Err(Rejection::RevisionMoved { actual: Revision(2), .. })));
         let renamed = ApplyService { target: ApplyTarget::Id(service.id), ..apply(web_spec("other", 1)) };
         assert!(matches!(world.execute(renamed), Err(Rejection::Invalid { .. })));
+        let stateful = ServiceSpec { stateful: true, ..with_image("web:1") };
+        assert!(matches!(world.execute(apply(stateful)), Err(Rejection::Invalid { .. })));
         let unknown = ApplyService { expected: Some(Revision(1)), ..apply(web_spec("new", 1)) };
         assert!(matches!(world.execute(unknown), Err(Rejection::NotFound { .. })));
 

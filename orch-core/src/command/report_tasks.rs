@@ -305,7 +305,7 @@ mod tests {
         bed.send(report(bed.task, 2, RUNNING));
         let stranger = bed.world.register_node("b", Resources::new(4000, 8 << 30));
         let words = TaskVerdict::Refused("this node has no such task".to_owned());
-        assert_eq!(bed.send_from(stranger, vec![report(bed.task, 2, HEALTHY)]), [words.clone()]);
+        assert_eq!(bed.send_from(stranger, vec![report(bed.task, 2, HEALTHY)])[0], words);
         let nowhere = bed.world.ids.next();
         let batch = vec![
             report(nowhere, 1, RUNNING),

@@ -15,8 +15,8 @@ use crate::service::{Service, ServiceRevision, ServiceSpec, Version};
 /// Goes back to the newest earlier version that succeeded (or version 1), or to `to_version`. Supersedes a rollout that is
 /// under way; repeating the rollback in flight answers it.
 ///
-/// What makes a version goes back: template, constraints, rollout policy, statefulness. Replica count, routes and labels
-/// belong to the service and stay.
+/// What makes a version goes back: template, constraints, rollout policy. Replica count, routes and labels belong to the
+/// service and stay.
 #[derive(Clone, Debug)]
 pub struct RollBack {
     /// Which service.

@@ -14,7 +14,6 @@ pub(super) fn makes_version(before: &ServiceSpec, after: &ServiceSpec) -> bool {
     before.template != after.template
         || before.constraints != after.constraints
         || before.rollout != after.rollout
-        || before.stateful != after.stateful
 }
 
 /// Writes the next version of a service and the deployment towards it. The one under way, if any, is superseded.

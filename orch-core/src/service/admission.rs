@@ -132,10 +132,12 @@ mod tests {
 
     #[test]
     fn what_the_policy_allows_passes() {
-        let mut policy = ClusterPolicy::default();
-        policy.allow_privileged = true;
-        policy.allow_host_network = true;
-        policy.allow_host_pid = true;
+        let mut policy = ClusterPolicy {
+            allow_privileged: true,
+            allow_host_network: true,
+            allow_host_pid: true,
+            ..ClusterPolicy::default()
+        };
         policy.allowed_capabilities.insert("NET_ADMIN".parse().unwrap());
         policy.allowed_host_path_prefixes.insert("/data/".to_owned());
         let mut spec = mounting("/data/web");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use crate::cluster::{Cluster, Transaction};
+use crate::cluster::{Cluster, Transaction, invariants};
 use crate::command::{Command, Ctx, RegisterNode, Rejection, ReportTasks};
 use crate::control_plane::ClusterPolicy;
 use crate::deployment::RolloutPolicy;
@@ -39,6 +39,8 @@ pub struct World {
     pub events: Vec<Event>,
     /// Every audit record so far, oldest first.
     pub audit: Vec<AuditRecord>,
+    /// Every transaction so far, oldest first.
+    pub history: Vec<Transaction>,
 }
 
 impl Default for World {
@@ -59,6 +61,7 @@ impl World {
             policy: ClusterPolicy::default(),
             events: Vec::new(),
             audit: Vec::new(),
+            history: Vec::new(),
         }
     }
 
@@ -102,13 +105,20 @@ impl World {
 
     /// Applies a transaction that was decided elsewhere, [`reconcile`](crate::reconcile::reconcile) for one. An empty one
     /// takes no revision.
+    ///
+    /// # Panics
+    /// What comes of it breaks an invariant of the cluster.
     pub fn apply(&mut self, transaction: Transaction) {
         if transaction.is_empty() {
             return;
         }
         self.cluster.apply(&transaction);
-        self.events.extend(transaction.events);
-        self.audit.extend(transaction.audit);
+        if let Err(wrong) = invariants::check(&self.cluster) {
+            panic!("invariants are broken: {wrong:#?}\nby {transaction:#?}");
+        }
+        self.events.extend(transaction.events.iter().cloned());
+        self.audit.extend(transaction.audit.iter().cloned());
+        self.history.push(transaction);
     }
 
     /// What [`reconcile`](crate::reconcile::reconcile) and other pure functions take beside the cluster.
