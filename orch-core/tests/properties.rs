@@ -330,7 +330,7 @@ fn rows(cluster: &Cluster) -> Vec<Change> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_order_of_requests_breaks_an_invariant(steps in prop::collection::vec(step(), 1..120)) {

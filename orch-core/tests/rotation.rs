@@ -84,7 +84,7 @@ impl Server {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_honest_agent_is_neither_locked_out_nor_accused(steps in prop::collection::vec(step(), 1..80)) {

@@ -10,7 +10,7 @@ use crate::deployment::{Deployment, DeploymentStatus, OnFailure, RolloutPolicy};
 use crate::id::ServiceId;
 use crate::identity::Action;
 use crate::record::EventKind;
-use crate::service::{Service, ServiceRevision, ServiceSpec, Version};
+use crate::service::{Service, ServiceRevision, Version};
 
 /// Goes back to the newest earlier version that succeeded (or version 1), or to `to_version`. Supersedes a rollout that is
 /// under way; repeating the rollback in flight answers it.
@@ -43,7 +43,7 @@ impl Command for RollBack {
         let reason = "rolled back on request";
         end_deployment(cluster, ctx, &mut transaction, before, DeploymentStatus::Superseded, reason);
         let service = Service {
-            spec: restored(&before.spec, &target.spec),
+            spec: before.spec.gone_back_to(&target.spec),
             version: target.version,
             revision: ctx.revision,
             updated_at: ctx.now,
@@ -106,16 +106,6 @@ impl RollBack {
         succeeded.or_else(|| Some(Version(1)).filter(earlier).and_then(kept)).ok_or_else(|| {
             Rejection::WrongState(format!("{} has no earlier version to go back to", service.spec.name))
         })
-    }
-}
-
-/// What a spec is after going back to an earlier one.
-fn restored(now: &ServiceSpec, earlier: &ServiceSpec) -> ServiceSpec {
-    ServiceSpec {
-        replicas: now.replicas,
-        routes: now.routes.clone(),
-        labels: now.labels.clone(),
-        ..earlier.clone()
     }
 }
 

@@ -7,15 +7,15 @@ use super::plan::Step;
 use crate::cluster::Change;
 use crate::deployment::{Deployment, DeploymentStatus};
 use crate::record::{EventKind, RelatedObject, Severity};
-use crate::service::{Service, ServiceRevision, ServiceSpec};
+use crate::service::{Service, ServiceRevision};
 
-/// Makes the version before a failed deployment the service's again, with the replica count it has now. Nothing if there is
+/// Makes the version before a failed deployment the service's again; replica count, routes and labels stay. Nothing if there is
 /// none: then the failed version is tried on, with back-off.
 pub(super) fn go_back(pass: &mut Pass<'_, '_>, failed: &Deployment) {
     let Some(revision) = earlier(pass, failed) else { return };
     let now = pass.now();
     let service = Arc::new(Service {
-        spec: ServiceSpec { replicas: pass.service.spec.replicas, ..revision.spec.clone() },
+        spec: pass.service.spec.gone_back_to(&revision.spec),
         version: revision.version,
         revision: pass.ctx.revision,
         updated_at: now,

@@ -31,6 +31,20 @@ pub struct ServiceSpec {
     pub labels: BTreeMap<String, String>,
 }
 
+impl ServiceSpec {
+    /// What the spec is once the service has gone back to `earlier`: what makes a version goes back with it; replica count,
+    /// routes and labels belong to the service, through all its versions, and stay.
+    #[must_use]
+    pub fn gone_back_to(&self, earlier: &Self) -> Self {
+        Self {
+            replicas: self.replicas,
+            routes: self.routes.clone(),
+            labels: self.labels.clone(),
+            ..earlier.clone()
+        }
+    }
+}
+
 /// One way in from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
