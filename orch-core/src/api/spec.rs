@@ -79,6 +79,9 @@ pub struct ServiceSpec {
     /// Between that signal and the kill; 0: 10 s.
     #[serde(skip_serializing_if = "Nanos::is_unset")]
     pub stop_grace: Nanos,
+    /// Between leaving discovery and that signal, at most one hour; left out: 2 s for a service with ports, else none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_delay: Option<Nanos>,
     /// The engine's init reaps zombies as process 1.
     #[serde(skip_serializing_if = "is_false")]
     pub init: bool,

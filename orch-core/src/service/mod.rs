@@ -23,7 +23,7 @@ pub use restart::{Backoff, RestartCondition, RestartPolicy};
 pub use revision::ServiceRevision;
 pub use security::{Capability, HostMount, SecurityContext};
 pub use spec::{Route, ServiceSpec};
-pub use template::{SpecDigest, StopPolicy, TaskTemplate};
+pub use template::{DEFAULT_DRAIN_DELAY, SpecDigest, StopPolicy, TaskTemplate};
 
 use crate::cluster::Revision;
 use crate::id::ServiceId;

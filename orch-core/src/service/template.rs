@@ -67,7 +67,11 @@ impl TaskTemplate {
     }
 }
 
-/// How a container is stopped: signal, then grace, then kill.
+/// How long a container that is to go is left alone once it is out of discovery, where it publishes a port: 2 seconds.
+/// Clients that read endpoints once a second have then heard of it (M30).
+pub const DEFAULT_DRAIN_DELAY: Duration = Duration::from_secs(2);
+
+/// How a container is stopped: out of discovery, then delay, then signal, then grace, then kill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopPolicy {
     /// The signal, by name (`SIGTERM`); `None`: the image's own.
@@ -75,11 +79,14 @@ pub struct StopPolicy {
     pub signal: Option<String>,
     /// Time between signal and kill.
     pub grace: Duration,
+    /// Time between leaving discovery and the signal.
+    #[serde(default)]
+    pub delay: Duration,
 }
 
 impl Default for StopPolicy {
     fn default() -> Self {
-        Self { signal: None, grace: Duration::from_secs(10) }
+        Self { signal: None, grace: Duration::from_secs(10), delay: Duration::ZERO }
     }
 }
 

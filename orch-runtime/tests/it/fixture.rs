@@ -41,7 +41,7 @@ pub(crate) fn template(image: &ImageRef) -> TaskTemplate {
         security: SecurityContext::default(),
         health: None,
         restart: RestartPolicy::default(),
-        stop: StopPolicy { signal: None, grace: Duration::from_secs(5) },
+        stop: StopPolicy { grace: Duration::from_secs(5), ..StopPolicy::default() },
         labels: [].into(),
         init: true,
     }

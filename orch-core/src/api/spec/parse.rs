@@ -113,6 +113,11 @@ impl ServiceSpec {
         if grace > MAX_GRACE {
             return Err(invalid(at, "stop_grace", "too long", "at most one hour, in nanoseconds"));
         }
+        let usual = if self.ports.is_empty() { Duration::ZERO } else { service::DEFAULT_DRAIN_DELAY };
+        let delay = self.drain_delay.map_or(usual, |delay| delay.or(Duration::ZERO));
+        if delay > MAX_GRACE {
+            return Err(invalid(at, "drain_delay", "too long", "at most one hour, in nanoseconds"));
+        }
         let signal = optional(self.stop_signal.as_deref(), |signal| {
             let fine = (4..=12).contains(&signal.len())
                 && signal.starts_with("SIG")
@@ -123,7 +128,7 @@ impl ServiceSpec {
                 Err(invalid(at, "stop_signal", "not a signal", "a name like SIGTERM"))
             }
         })?;
-        Ok(StopPolicy { signal, grace })
+        Ok(StopPolicy { signal, grace, delay })
     }
 }
 

@@ -39,6 +39,7 @@ impl From<&service::ServiceSpec> for ServiceSpec {
             labels: spec.labels.clone(),
             stop_signal: template.stop.signal.clone(),
             stop_grace: template.stop.grace.into(),
+            drain_delay: Some(template.stop.delay.into()),
             init: template.init,
             rollout: Some((&spec.rollout).into()),
         }

@@ -150,7 +150,7 @@ async fn exited(fixture: &dyn RuntimeFixture, id: &ContainerId) -> crate::task::
 }
 
 fn quick() -> StopPolicy {
-    StopPolicy { signal: None, grace: Duration::from_secs(5) }
+    StopPolicy { grace: Duration::from_secs(5), ..StopPolicy::default() }
 }
 
 #[doc(hidden)]

@@ -50,6 +50,19 @@ fn what_the_server_sends_it_also_takes() {
 }
 
 #[test]
+fn a_service_with_ports_leaves_discovery_before_it_is_stopped() {
+    let delay = |rest: &str| {
+        let text = format!(r#"{{"name":"web","image":"web:1"{rest}}}"#);
+        parse(&text).unwrap().template.stop.delay
+    };
+    let ports = r#","ports":[{"container_port":80}]"#;
+    assert_eq!(delay(""), Duration::ZERO);
+    assert_eq!(delay(ports), Duration::from_secs(2));
+    assert_eq!(delay(&format!(r#"{ports},"drain_delay":0"#)), Duration::ZERO);
+    assert_eq!(delay(&format!(r#"{ports},"drain_delay":5000000000"#)), Duration::from_secs(5));
+}
+
+#[test]
 fn each_rule_is_answered_with_the_path_of_its_field() {
     let with = |rest: &str| format!(r#"{{"name":"web","image":"web:1",{rest}}}"#);
     for (rest, field) in [
