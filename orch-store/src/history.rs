@@ -95,7 +95,7 @@ pub(crate) enum Kept {
 }
 
 /// How many rows go in one transaction: few enough that a group waits a moment only.
-pub(crate) const PRUNE_CHUNK: u64 = 1_000;
+pub(crate) const PRUNE_CHUNK: i64 = 1_000;
 
 /// Removes at most a chunk of what is older; answers how many rows went.
 pub(crate) async fn prune_chunk(
@@ -106,13 +106,13 @@ pub(crate) async fn prune_chunk(
     let text = match table {
         Kept::Events => {
             "DELETE FROM event WHERE (revision, ordinal) IN
-             (SELECT revision, ordinal FROM event WHERE at < ? ORDER BY at LIMIT 1000)"
+             (SELECT revision, ordinal FROM event WHERE at < ? ORDER BY at LIMIT ?)"
         }
         Kept::Audit => {
             "DELETE FROM audit WHERE (revision, ordinal) IN
-             (SELECT revision, ordinal FROM audit WHERE at < ? ORDER BY at LIMIT 1000)"
+             (SELECT revision, ordinal FROM audit WHERE at < ? ORDER BY at LIMIT ?)"
         }
     };
-    let values = [Value::from(before.as_micros())];
+    let values = [Value::from(before.as_micros()), Value::from(PRUNE_CHUNK)];
     Ok(writer.execute_raw(raw(writer.get_database_backend(), text, values)).await?.rows_affected())
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use orch_core::store::StoreError;
@@ -20,6 +20,9 @@ use crate::statement::raw;
 
 /// How long a connection waits for another one's lock. There is one writer, so only a backup can be in the way.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long a process that is just ending, or a store that was just dropped, is waited for, and how often it is looked at.
+const PREDECESSOR: Duration = Duration::from_secs(1);
+const LOCK_POLL: Duration = Duration::from_millis(10);
 /// Connections that read history.
 const READERS: u32 = 4;
 /// A checkpoint waits for readers once the log is so many times longer than it should be.
@@ -96,8 +99,8 @@ fn file_error(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Sto
 }
 
 impl Sqlite {
-    pub(crate) fn new(options: SqliteOptions) -> Result<Self, StoreError> {
-        let lock = lock(&options.path)?;
+    pub(crate) async fn new(options: SqliteOptions) -> Result<Self, StoreError> {
+        let lock = lock(&options.path).await?;
         make_private(&options.path)?;
         Ok(Self { options, lock: Mutex::new(Some(lock)), unchecked_rows: AtomicUsize::new(0) })
     }
@@ -108,7 +111,7 @@ impl Sqlite {
     }
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
+async fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);
@@ -119,12 +122,20 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&name)
         .map_err(file_error(&name, "the lock file cannot be opened"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(
-            format!("{} is in use by another process: one server at a time", path.display()).into(),
-        )),
-        Err(TryLockError::Error(error)) => Err(file_error(&name, "the file cannot be locked")(error)),
+    let deadline = Instant::now() + PREDECESSOR;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => tokio::time::sleep(LOCK_POLL).await,
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Unavailable(
+                    format!("{} is in use by another process: one server at a time", path.display()).into(),
+                ));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(file_error(&name, "the file cannot be locked")(error));
+            }
+        }
     }
 }
 
@@ -298,10 +309,10 @@ fn primary(failure: &SqlFailure) -> Option<u32> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_refusals_at_commit_are_sure_to_have_left_nothing() {
+    #[tokio::test]
+    async fn only_refusals_at_commit_are_sure_to_have_left_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = Sqlite::new(SqliteOptions::new(folder.path().join("orch.db"))).unwrap();
+        let engine = Sqlite::new(SqliteOptions::new(folder.path().join("orch.db"))).await.unwrap();
         let left_nothing = |code| engine.commit_left_nothing(&SqlFailure::with_code(code));
         // SQLITE_BUSY, its extended SNAPSHOT, SQLITE_FULL, a foreign key.
         assert!(["5", "517", "13", "787"].iter().all(|code| left_nothing(code)));

@@ -1,6 +1,7 @@
 //! [`SqlStore`]: one store for both engines. It owns the one connection that writes and the few that read.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +30,7 @@ pub struct SqlStore {
     /// `None` after a failure: the next to write connects anew.
     writer: Arc<Mutex<Option<DatabaseConnection>>>,
     readers: DatabaseConnection,
+    closed: AtomicBool,
 }
 
 impl std::fmt::Debug for SqlStore {
@@ -43,7 +45,7 @@ impl SqlStore {
     /// # Errors
     /// The file cannot be used, another process has it open, or what it holds is not for this version.
     pub async fn sqlite(options: SqliteOptions) -> Result<Self, StoreError> {
-        Self::connect(Sqlite::new(options)?).await
+        Self::connect(Sqlite::new(options).await?).await
     }
 
     /// Connects to PostgreSQL, and brings the schema up to date.
@@ -58,12 +60,15 @@ impl SqlStore {
         let writer = engine.writer().await?;
         migration::run(&engine, &writer).await?;
         let readers = engine.readers().await?;
-        Ok(Self { engine: Arc::new(engine), writer: Arc::new(Mutex::new(Some(writer))), readers })
+        let (engine, writer) = (Arc::new(engine), Arc::new(Mutex::new(Some(writer))));
+        Ok(Self { engine, writer, readers, closed: AtomicBool::new(false) })
     }
 
-    /// Waits for what is being written, and closes all connections. Whatever is asked afterwards is refused.
+    /// Waits for what is being written, and closes all connections. Dropping the store does the same in the background.
+    /// Whatever is asked afterwards is refused.
     pub async fn close(&self) {
         let mut writer = self.writer.lock().await;
+        self.closed.store(true, Ordering::Relaxed);
         if let Some(writer) = writer.take() {
             close(writer).await;
         }
@@ -74,6 +79,9 @@ impl SqlStore {
     /// The right to use the writing connection.
     async fn write(&self) -> Result<Writing, StoreError> {
         let mut slot = Arc::clone(&self.writer).lock_owned().await;
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable("the store is closed".into()));
+        }
         // Taken out, so that whoever is dropped in the middle leaves no connection in an unknown state behind.
         let connection = match slot.take() {
             Some(connection) => connection,
@@ -182,7 +190,7 @@ impl Store for SqlStore {
                 } else {
                     writing.done();
                 }
-                if rows < PRUNE_CHUNK {
+                if rows < PRUNE_CHUNK.unsigned_abs() {
                     break;
                 }
             }

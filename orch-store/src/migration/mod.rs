@@ -122,7 +122,7 @@ mod tests {
     #[tokio::test]
     async fn steps_are_taken_once_and_an_existing_database_is_copied_before() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = Sqlite::new(SqliteOptions::new(folder.path().join("orch.db"))).unwrap();
+        let engine = Sqlite::new(SqliteOptions::new(folder.path().join("orch.db"))).await.unwrap();
         let copy = folder.path().join("orch.db.before-migration-from-1");
         let writer = engine.writer().await.unwrap();
         for _ in 0..2 {
@@ -136,14 +136,14 @@ mod tests {
         assert!(copy.exists());
         // The older program refuses the newer schema, and starts from the copy.
         assert!(matches!(run(&engine, &writer).await, Err(StoreError::Corrupt { .. })));
-        let older = Sqlite::new(SqliteOptions::new(copy)).unwrap();
+        let older = Sqlite::new(SqliteOptions::new(copy)).await.unwrap();
         run(&older, &older.writer().await.unwrap()).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_step_that_fails_leaves_nothing_of_itself() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = Sqlite::new(SqliteOptions::new(folder.path().join("orch.db"))).unwrap();
+        let engine = Sqlite::new(SqliteOptions::new(folder.path().join("orch.db"))).await.unwrap();
         let writer = engine.writer().await.unwrap();
         assert!(run_steps(&engine, &writer, &[STEPS[0], SECOND, BROKEN]).await.is_err());
         assert_eq!(count(&writer, "SELECT MAX(version) FROM schema_version").await, 2);

@@ -17,6 +17,12 @@ impl InFolder {
         path(&self.folder)
     }
 
+    /// Drops the store, and leaves its folder.
+    pub(crate) fn dropped(self) -> TempDir {
+        drop(self.store);
+        self.folder
+    }
+
     /// Closes the store and opens it again.
     pub(crate) async fn reopened(self) -> Self {
         self.store.close().await;

@@ -82,11 +82,27 @@ async fn a_second_store_on_the_same_file_is_refused_until_the_first_is_closed() 
 }
 
 #[tokio::test]
-async fn a_closed_store_refuses_to_answer() {
+async fn a_store_that_was_dropped_can_be_opened_again_at_once() {
+    // A checkpoint after each group, so that upkeep may still be running when the store is dropped.
+    let mut store = open(tempfile::tempdir().unwrap(), |options| options.checkpoint_pages(1)).await;
+    let mut sample = Sample::seeded(9);
+    for round in 0..10 {
+        let (epoch, image) = store.open(cluster()).await.unwrap();
+        assert_eq!(image.revision, Revision(round));
+        store.commit(epoch, image.revision, &group(&mut sample)).await.unwrap();
+        store = open(store.dropped(), |options| options.checkpoint_pages(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_to_read_and_to_write() {
     let store = fresh().await;
-    store.open(cluster()).await.unwrap();
+    let (epoch, image) = store.open(cluster()).await.unwrap();
     store.close().await;
     assert!(store.events(&EventFilter { limit: 1, ..EventFilter::default() }).await.is_err());
+    let answer = store.commit(epoch, image.revision, &group(&mut Sample::seeded(1))).await;
+    assert!(matches!(answer, Err(CommitError::NotWritten(_))), "{answer:?}");
+    assert!(store.open(cluster()).await.is_err());
 }
 
 #[tokio::test]
