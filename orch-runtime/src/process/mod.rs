@@ -246,7 +246,7 @@ impl ContainerRuntime for ProcessRuntime {
             Some(_) => {}
             None => {
                 let record = Record { labels: request.labels.clone(), program, process: None, exit: None };
-                self.inner.records.write(&id, &record)?;
+                self.inner.records.create(&id, &record)?;
                 self.inner.tell(&id, &record);
             }
         }

@@ -29,6 +29,9 @@ impl Record {
     }
 }
 
+/// What the name of a folder begins with that is being removed.
+const REMOVED: &str = ".removed-";
+
 /// The folder with all records. Its files are small and local: they are read and written without leaving the thread.
 #[derive(Debug)]
 pub(super) struct Records {
@@ -38,6 +41,12 @@ pub(super) struct Records {
 impl Records {
     pub(super) fn open(root: PathBuf) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
+        for entry in fs::read_dir(&root)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(REMOVED) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
         Ok(Self { root })
     }
 
@@ -56,7 +65,9 @@ impl Records {
     pub(super) fn ids(&self) -> Result<Vec<ContainerId>, RuntimeError> {
         let mut ids = Vec::new();
         for entry in fs::read_dir(&self.root).map_err(trouble)? {
-            if let Ok(name) = entry.map_err(trouble)?.file_name().into_string() {
+            if let Ok(name) = entry.map_err(trouble)?.file_name().into_string()
+                && !name.starts_with(REMOVED)
+            {
                 ids.push(ContainerId(name));
             }
         }
@@ -73,12 +84,18 @@ impl Records {
         }
     }
 
-    /// Writes a record whole or not at all.
+    /// Writes the first record of a container.
+    pub(super) fn create(&self, id: &ContainerId, record: &Record) -> Result<(), RuntimeError> {
+        let folder = self.existing(id)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(trouble)?;
+        self.write(id, record)
+    }
+
+    /// Writes a record whole or not at all. What was removed is not brought back.
     pub(super) fn write(&self, id: &ContainerId, record: &Record) -> Result<(), RuntimeError> {
         let folder = self.existing(id)?;
         let json = serde_json::to_vec(record).expect("a record is plain data");
         let write = |folder: &Path| {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             let new = folder.join("container.json.new");
             let mut file =
                 OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
@@ -88,12 +105,16 @@ impl Records {
         write(&folder).map_err(trouble)
     }
 
-    /// Removes the record and the output. One that is gone is fine.
+    /// Removes the record and the output, all at once. One that is gone is fine.
     pub(super) fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError> {
-        match fs::remove_dir_all(self.existing(id)?) {
+        let removed = self.root.join(format!("{REMOVED}{id}"));
+        let gone = |result: io::Result<()>| match result {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(trouble(error)),
             _ => Ok(()),
-        }
+        };
+        gone(fs::remove_dir_all(&removed))?;
+        gone(fs::rename(self.existing(id)?, &removed))?;
+        gone(fs::remove_dir_all(&removed))
     }
 
     /// The file that takes the process's output, both streams in the order of writing.

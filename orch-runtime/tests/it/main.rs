@@ -1,5 +1,10 @@
 //! The runtimes against the real thing: a Docker Engine, and processes of this machine. Without an engine the tests that
 //! need one fail.
+#![allow(clippy::unwrap_used)]
 
+mod canned;
 mod contract;
+mod docker;
 mod fixture;
+mod layers;
+mod process;
