@@ -27,17 +27,16 @@ impl DockerRuntime {
             serde_json::to_vec(&body).expect("a body is plain data")
         };
         let created = self.post_create(request.name, body).await;
-        let of = (request.labels.task, request.labels.attempt);
         match created {
             Ok(id) => {
-                self.inner.ours.insert(id.clone(), of);
+                self.inner.ours.insert(&id, request.labels);
                 Ok(id)
             }
             Err(error) if error.status() == Some(409) => self.adopt(&request).await,
             Err(error) => {
                 // Without an answer the container may be there, and use the files.
                 if error.status().is_some_and(|status| status < 500) {
-                    self.inner.secrets.remove(of.0, of.1).await;
+                    self.inner.secrets.remove(request.labels.task, request.labels.attempt).await;
                 }
                 Err(refusal(error))
             }

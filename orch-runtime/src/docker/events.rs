@@ -129,7 +129,12 @@ async fn relay(
                     *from = at;
                     seen.retain(|(time, _)| *time >= at);
                 }
-                if let Some(event) = read(message)
+                let out_of_memory = message.action.as_deref() == Some("oom");
+                let event = read(message);
+                if let Some(event) = event.as_ref().filter(|_| out_of_memory) {
+                    runtime.inner.ours.ran_out_of_memory(&event.container);
+                }
+                if let Some(event) = event
                     && events.send(RuntimeEvent::Changed(event)).await.is_err()
                 {
                     return Relayed::ListenerGone;

@@ -57,7 +57,7 @@ impl DockerRuntime {
         if !self.is_ours(id).await? {
             return Ok(());
         }
-        let of = self.inner.ours.get(id);
+        let known = self.inner.ours.get(id);
         let client = self.client();
         let call = async {
             let options = ContainerRemoveOpts::builder().force(true).volumes(true).build();
@@ -65,8 +65,8 @@ impl DockerRuntime {
             unless(removed.map(drop).map_err(Into::into), &[404])
         };
         client.run("remove", DEADLINE, call).await?;
-        if let Some((task, attempt)) = of {
-            self.inner.secrets.remove(task, attempt).await;
+        if let Some(known) = known {
+            self.inner.secrets.remove(known.task, known.attempt).await;
         }
         self.inner.ours.remove(id);
         Ok(())

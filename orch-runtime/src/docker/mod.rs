@@ -20,14 +20,14 @@ mod version;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use orch_core::id::TaskId;
 use orch_core::runtime::{
-    ContainerId, ContainerLogs, ContainerRuntime, CreateRequest, ObservedContainer, Owner, PullProgress,
-    RuntimeError, RuntimeEvent, RuntimeInfo,
+    ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime, CreateRequest, ObservedContainer, Owner,
+    PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use orch_core::service::{ImageDigest, ImageRef, StopPolicy};
 use orch_core::task::Attempt;
@@ -98,19 +98,39 @@ impl std::fmt::Debug for DockerRuntime {
 
 /// Containers that were seen to bear our labels, so that the ones met again need no second look before they are touched.
 #[derive(Default)]
-struct Ours(Mutex<HashMap<ContainerId, (TaskId, Attempt)>>);
+struct Ours(Mutex<HashMap<ContainerId, Known>>);
+
+/// What is known of a container of ours.
+#[derive(Clone, Copy)]
+struct Known {
+    task: TaskId,
+    attempt: Attempt,
+    /// The engine's events said that it ran out of memory. Where the word comes after the exit, engines forget to note it.
+    out_of_memory: bool,
+}
 
 impl Ours {
-    fn get(&self, id: &ContainerId) -> Option<(TaskId, Attempt)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+    fn lock(&self) -> MutexGuard<'_, HashMap<ContainerId, Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn insert(&self, id: ContainerId, of: (TaskId, Attempt)) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, of);
+    fn get(&self, id: &ContainerId) -> Option<Known> {
+        self.lock().get(id).copied()
+    }
+
+    fn insert(&self, id: &ContainerId, labels: &ContainerLabels) {
+        let (task, attempt) = (labels.task, labels.attempt);
+        self.lock().entry(id.clone()).or_insert(Known { task, attempt, out_of_memory: false });
+    }
+
+    fn ran_out_of_memory(&self, id: &ContainerId) {
+        if let Some(known) = self.lock().get_mut(id) {
+            known.out_of_memory = true;
+        }
     }
 
     fn remove(&self, id: &ContainerId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.lock().remove(id);
     }
 }
 

@@ -18,6 +18,8 @@ use super::error::EngineError;
 
 /// One hung container must not hold up the list of all.
 const GLANCE: Duration = Duration::from_secs(10);
+/// The exit code of what was killed by SIGKILL.
+const KILLED: i32 = 137;
 /// How many containers are looked at side by side.
 const SIDE_BY_SIDE: usize = 8;
 
@@ -45,9 +47,14 @@ impl DockerRuntime {
                 Err(error) => Err(error),
             }
         };
-        let found = client.run("inspect", deadline, call).await?;
-        if let Some(Found { id, labels: Some(labels), .. }) = &found {
-            self.inner.ours.insert(id.clone(), (labels.task, labels.attempt));
+        let mut found = client.run("inspect", deadline, call).await?;
+        if let Some(Found { id, labels: Some(labels), state, .. }) = &mut found {
+            self.inner.ours.insert(id, labels);
+            if let ContainerState::Exited(exit) = state
+                && exit.code == Some(KILLED)
+            {
+                exit.oom_killed |= self.inner.ours.get(id).is_some_and(|known| known.out_of_memory);
+            }
         }
         Ok(found)
     }
@@ -93,7 +100,7 @@ impl DockerRuntime {
         else {
             return Ok(None);
         };
-        self.inner.ours.insert(id.clone(), (labels.task, labels.attempt));
+        self.inner.ours.insert(&id, &labels);
         let status = summary.state.as_deref().unwrap_or_default();
         if matches!(status, "created" | "dead" | "removing") {
             let state = if status == "created" { ContainerState::Created } else { ContainerState::Dead };

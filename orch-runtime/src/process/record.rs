@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use orch_core::runtime::{ContainerId, ContainerLabels, Owner, RuntimeError};
 use orch_core::task::Exit;
@@ -93,10 +94,13 @@ impl Records {
 
     /// Writes a record whole or not at all. What was removed is not brought back.
     pub(super) fn write(&self, id: &ContainerId, record: &Record) -> Result<(), RuntimeError> {
+        /// Two agents on one folder are a mistake, but must not tear each other's records.
+        static WRITES: AtomicU64 = AtomicU64::new(0);
         let folder = self.existing(id)?;
         let json = serde_json::to_vec(record).expect("a record is plain data");
         let write = |folder: &Path| {
-            let new = folder.join("container.json.new");
+            let count = WRITES.fetch_add(1, Ordering::Relaxed);
+            let new = folder.join(format!("new.{}.{count}", std::process::id()));
             let mut file =
                 OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
             file.write_all(&json)?;
@@ -114,7 +118,8 @@ impl Records {
         };
         gone(fs::remove_dir_all(&removed))?;
         gone(fs::rename(self.existing(id)?, &removed))?;
-        gone(fs::remove_dir_all(&removed))
+        // A file that was being made while the folder was renamed may turn up in it.
+        gone(fs::remove_dir_all(&removed).or_else(|_| fs::remove_dir_all(&removed)))
     }
 
     /// The file that takes the process's output, both streams in the order of writing.

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use orch_core::id::IdStream;
 use orch_core::runtime::{
     ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime as _, ContainerState, CreateRequest,
@@ -95,13 +95,12 @@ async fn get(port: NonZeroU16, path: &str) -> String {
 /// The engine's API past the runtime: to see what it was told, and to play someone else.
 fn engine(method: &str, path: &str, body: &Value) -> (u16, Value) {
     let mut stream = UnixStream::connect(DockerSocket::resolve(None).unwrap().path()).unwrap();
-    let body = body.to_string();
+    let body = if body.is_null() { String::new() } else { body.to_string() };
     let head = format!(
         "{method} /v1.41{path} HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body.as_bytes()).unwrap();
+    stream.write_all((head + &body).as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -217,14 +216,25 @@ async fn one_that_eats_its_memory_is_told_from_other_deaths() {
     let fixture = DockerFixture::new().await;
     let mut template = fixture.template(Behaviour::Serve);
     template.limits.memory_bytes = 16 << 20;
+    // The engine may say it after the exit, and then in its events only.
+    let mut events = fixture.runtime.events(&fixture.owner());
     let port = free_port();
     let none = ResolvedSecrets::default();
     let id = run(&fixture.runtime, &fixture, &template, port, &none).await.unwrap();
     get(port, "/health").await;
     let mut stream = TcpStream::connect(("127.0.0.1", port.get())).unwrap();
     write!(stream, "GET /file?path=/dev/zero HTTP/1.1\r\n\r\n").unwrap();
-    let exit = exited(&fixture.runtime, &id).await;
-    assert!(exit.oom_killed && exit.code == Some(137), "{exit:?}");
+    let told = async {
+        loop {
+            events.next().await.unwrap();
+            if let ContainerState::Exited(exit) = fixture.runtime.inspect(&id).await.unwrap().unwrap().state
+                && exit.oom_killed
+            {
+                return exit;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, told).await.expect("in time").code, Some(137));
 }
 
 #[tokio::test(flavor = "multi_thread")]
