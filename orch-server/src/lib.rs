@@ -1,12 +1,15 @@
 //! # orch-server — the HTTP API over a control plane, and the `orch-server` daemon
 //!
-//! [`Server`] serves a `ControlPlane` that someone else, an embedder, a test or the daemon of this crate,
-//! puts together.
+//! [`Server`] serves a `ControlPlane` that someone else, an embedder, a test or [`daemon`], puts together. [`config`] is
+//! what the daemon is told, [`telemetry`] how it tells what it does.
 #![forbid(unsafe_code)]
 
+pub mod config;
+pub mod daemon;
 mod http;
 mod serve;
 mod server;
+pub mod telemetry;
 mod tls;
 
 pub use http::{Limits, Peer};

@@ -20,13 +20,13 @@ use super::layers::RequestId;
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
-    info: ErrorInfo,
+    info: Box<ErrorInfo>,
     retry_after: Option<Duration>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, info: ErrorInfo::new(code, message), retry_after: None }
+        Self { status, info: Box::new(ErrorInfo::new(code, message)), retry_after: None }
     }
 
     /// What broke goes to the log; the caller learns only that something did.
@@ -53,7 +53,7 @@ impl IntoResponse for ApiError {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
-        response.extensions_mut().insert(self.info);
+        response.extensions_mut().insert(*self.info);
         response
     }
 }
@@ -87,7 +87,7 @@ fn of_router(status: StatusCode) -> Option<ErrorInfo> {
 impl From<Rejection> for ApiError {
     fn from(rejection: Rejection) -> Self {
         let status = StatusCode::from_u16(status_of(&rejection)).unwrap_or(StatusCode::BAD_REQUEST);
-        Self { status, info: (&rejection).into(), retry_after: None }
+        Self { status, info: Box::new((&rejection).into()), retry_after: None }
     }
 }
 
@@ -102,7 +102,7 @@ impl From<ExecuteError> for ApiError {
         }
         let (status, info, retry_after) = answer_to(&error);
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, info, retry_after }
+        Self { status, info: Box::new(info), retry_after }
     }
 }
 

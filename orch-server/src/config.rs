@@ -1,0 +1,78 @@
+//! The daemon's settings: flag, environment, YAML file, default, in this order. Nothing below this module reads the
+//! environment; what is wrong is told all at once, each with where it was said.
+
+mod rules;
+mod settings;
+mod source;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use orch_auth::jwt::StaticUsers;
+use orch_core::control_plane::ClusterPolicy;
+use orch_core::secret::Secret;
+use orch_store::StoreUrl;
+
+pub use settings::SETTINGS;
+pub use source::{Settings, command};
+
+/// The effective configuration.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the API listens.
+    pub address: SocketAddr,
+    /// One machine, nothing kept, nobody asked.
+    pub dev: bool,
+    /// Plain HTTP and no authentication are accepted off loopback.
+    pub insecure: bool,
+    /// Where the state is kept; `None` with `dev`: nowhere.
+    pub store: Option<StoreUrl>,
+    /// What the daemon keeps on disk by itself.
+    pub data_dir: PathBuf,
+    /// Values of secrets: `<folder>/<namespace>/<name>`.
+    pub secrets_dir: PathBuf,
+    /// Which log lines are written.
+    pub log_level: String,
+    /// Log lines as JSON.
+    pub log_json: bool,
+    /// The registration token.
+    pub registration_token: Option<Secret<String>>,
+    /// Users' tokens are signed with it; `None`: user authentication is off.
+    pub jwt_secret: Option<Secret<String>>,
+    /// Who may come, if not everybody with a token.
+    pub users: StaticUsers,
+    /// What keys derive from; `None`: one in the data folder, made at first start.
+    pub secret_key: Option<Secret<String>>,
+    /// Certificate chain and key, PEM.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// How long open requests may go on at the end.
+    pub shutdown_timeout: Duration,
+    /// What specs may ask for, and the clocks of the cluster.
+    pub policy: ClusterPolicy,
+    /// What the operator should know before anything is served.
+    pub warnings: Vec<String>,
+}
+
+/// All that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<String>);
+
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.as_slice() {
+            [one] => f.write_str(one),
+            several => {
+                write!(f, "{} problems with the configuration:", several.len())?;
+                several.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests;

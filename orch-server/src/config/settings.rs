@@ -1,0 +1,68 @@
+//! The table of settings: read by the command line, the environment, the YAML file and `config print`.
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its key in the YAML file; a dot leads into a section.
+    pub key: &'static str,
+    /// Its flag, without `--`; empty: none.
+    pub flag: &'static str,
+    /// Its variables, the first wins.
+    pub env: &'static [&'static str],
+    /// Never shown.
+    pub secret: bool,
+    /// May be given without a value.
+    pub switch: bool,
+    /// What it does.
+    pub help: &'static str,
+}
+
+macro_rules! settings {
+    ($($kind:ident $key:literal, $flag:literal, [$($env:literal),*], $help:literal;)*) => {
+        /// Every setting.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            key: $key,
+            flag: $flag,
+            env: &[$($env),*],
+            secret: matches!(Kind::$kind, Kind::Secret),
+            switch: matches!(Kind::$kind, Kind::Switch),
+            help: $help,
+        }),*];
+    };
+}
+
+enum Kind {
+    Plain,
+    Secret,
+    Switch,
+}
+
+settings! {
+    Plain "addr", "addr", ["ORCH_SERVER_ADDR"], "Where the API listens [default: 127.0.0.1:8080]";
+    Switch "dev", "dev", ["ORCH_DEV"], "One machine, nothing kept, nobody asked: loopback only";
+    Switch "insecure", "insecure", ["ORCH_INSECURE"], "Accept plain HTTP and missing authentication off loopback";
+    Secret "database_url", "database-url", ["DATABASE_URL"], "sqlite:PATH or postgres://… [default: orch.db in the data folder]";
+    Plain "data_dir", "data-dir", ["ORCH_DATA_DIR"], "Where the daemon keeps what is its own";
+    Plain "secrets_dir", "secrets-dir", ["ORCH_SECRETS_DIR"], "Values of secrets, FOLDER/namespace/name [default: secrets in the data folder]";
+    Plain "log_level", "log-level", ["ORCH_LOG_LEVEL"], "error, warn, info, debug or trace, also per module [default: info]";
+    Plain "log_format", "log-format", ["ORCH_LOG_FORMAT"], "text or json [default: text]";
+    Secret "bootstrap_token", "bootstrap-token", ["ORCH_AGENT_REGISTRATION_TOKEN", "ORCH_BOOTSTRAP_TOKEN"], "Admits new nodes";
+    Secret "jwt_secret", "jwt-secret", ["ORCH_JWT_SECRET"], "Signs users' tokens (HS256); without it user authentication is off";
+    Secret "users", "users", ["ORCH_USERS"], "alice:admin,bob:operator: only these, with these roles";
+    Secret "secret_key", "secret-key", ["ORCH_SECRET_KEY"], "What the server's keys derive from [default: made once in the data folder, with SQLite]";
+    Plain "tls_cert", "tls-cert", ["ORCH_TLS_CERT"], "Certificate chain, PEM";
+    Plain "tls_key", "tls-key", ["ORCH_TLS_KEY"], "Its key, PEM";
+    Plain "graceful_shutdown_ttl", "shutdown-timeout", ["ORCH_SHUTDOWN_TIMEOUT"], "How long open requests may go on at the end [default: 10s]";
+    Plain "heartbeat_timeout", "node-heartbeat-timeout", ["ORCH_NODE_HEARTBEAT_TIMEOUT"], "Silence after which a node is offline [default: 30s]";
+    Plain "node_monitor_interval", "node-monitor-interval", ["ORCH_NODE_MONITOR_INTERVAL"], "Accepted and not needed: silence is noticed when it is due";
+    Plain "credential_ttl", "credential-ttl", ["ORCH_CREDENTIAL_TTL"], "Life of a node credential [default: 15m]";
+    Plain "retention.events", "", ["ORCH_RETENTION_EVENTS"], "Events are kept so long [default: 720h]";
+    Plain "retention.audit_logs", "", ["ORCH_RETENTION_AUDIT_LOGS"], "Audit records are kept so long [default: 2160h]";
+    Switch "cluster_policy.allow_privileged", "", ["ORCH_POLICY_ALLOW_PRIVILEGED"], "Containers may have all privileges";
+    Switch "cluster_policy.allow_host_network", "", ["ORCH_POLICY_ALLOW_HOST_NETWORK"], "Containers may use the node's network";
+    Switch "cluster_policy.allow_host_pid", "", ["ORCH_POLICY_ALLOW_HOST_PID"], "Containers may see the node's processes";
+    Plain "cluster_policy.allowed_capabilities", "", ["ORCH_POLICY_ALLOWED_CAPABILITIES"], "Capabilities that specs may add";
+    Plain "cluster_policy.allowed_host_path_prefixes", "", ["ORCH_POLICY_ALLOWED_HOST_PATH_PREFIXES"], "Host paths that specs may mount";
+    Switch "cluster_policy.allow_keyless_nodes", "", ["ORCH_POLICY_ALLOW_KEYLESS_NODES"], "Agents without a node key may register [default: true]";
+    Switch "cluster_policy.revoke_on_reuse", "", ["ORCH_POLICY_REVOKE_ON_REUSE"], "A dead credential used anew revokes the node";
+}

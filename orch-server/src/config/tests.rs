@@ -1,0 +1,90 @@
+use super::*;
+
+fn settings(flags: &[&str], env: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+    let flags = std::iter::once("orch-server").chain(flags.iter().copied());
+    let matches = command().try_get_matches_from(flags).unwrap();
+    Settings::collect(&matches, env.iter().map(|(name, value)| ((*name).into(), (*value).into())))
+}
+
+fn config(flags: &[&str], env: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    Config::from_settings(&settings(flags, env)?).map_err(|problems| problems.0)
+}
+
+const JWT: (&str, &str) = ("ORCH_JWT_SECRET", "0123456789abcdef0123456789abcdef");
+const TOKEN: (&str, &str) = ("ORCH_BOOTSTRAP_TOKEN", "0123456789abcdef");
+
+#[test]
+fn by_default_it_listens_on_loopback_and_keeps_sqlite_in_the_data_folder() {
+    let config = config(&[], &[("HOME", "/home/x")]).unwrap();
+    assert_eq!(config.address.to_string(), "127.0.0.1:8080");
+    assert!(
+        matches!(config.store, Some(StoreUrl::Sqlite(path)) if path.starts_with("/home/x/.local/share/orch"))
+    );
+    assert_eq!(config.warnings.len(), 2);
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_and_blank_counts_as_unset() {
+    let env = [
+        ("ORCH_SERVER_ADDR", "127.0.0.1:1"),
+        ("ORCH_SHUTDOWN_TIMEOUT", " "),
+        ("ORCH_NODE_HEARTBEAT_TIMEOUT", "1m30s"),
+    ];
+    let config = config(&["--addr", "127.0.0.1:2"], &env).unwrap();
+    assert_eq!(config.address.port(), 2);
+    assert_eq!(config.shutdown_timeout, Duration::from_secs(10));
+    assert_eq!(config.policy.heartbeat_timeout, Duration::from_secs(90));
+}
+
+#[test]
+fn off_loopback_nothing_is_open_unless_it_is_said_to_be() {
+    let problems = config(&["--addr", ":8080"], &[]).unwrap_err();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    let insecure = config(&["--addr", ":8080", "--insecure"], &[]).unwrap();
+    assert_eq!(insecure.warnings.len(), 3);
+    let tls = ["--addr", ":8080", "--tls-cert", "a", "--tls-key", "b"];
+    assert!(config(&tls, &[JWT, TOKEN]).unwrap().warnings.is_empty());
+    assert!(config(&["--dev", "--addr", ":8080"], &[]).is_err());
+}
+
+#[test]
+fn values_that_everybody_knows_are_refused_outside_dev() {
+    let known = [("ORCH_BOOTSTRAP_TOKEN", "dev-bootstrap-token")];
+    assert!(config(&[], &known).unwrap_err()[0].contains("everybody knows"));
+    assert!(config(&["--dev"], &known).is_ok());
+}
+
+#[test]
+fn all_problems_are_told_at_once_each_with_where_it_was_said() {
+    let env =
+        [("ORCH_SHUTDOWN_TIMEOUT", "0"), ("ORCH_USERS", "alice"), ("DATABASE_URL", "mysql://x:hunter2@y")];
+    let problems = config(&["--addr", "nowhere"], &env).unwrap_err();
+    for name in ["--addr", "ORCH_SHUTDOWN_TIMEOUT", "ORCH_USERS", "DATABASE_URL"] {
+        assert!(problems.iter().any(|problem| problem.starts_with(name)), "{name}: {problems:?}");
+    }
+    assert!(!problems.concat().contains("hunter2"));
+}
+
+#[test]
+fn a_file_gives_what_nobody_else_said_and_unknown_keys_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orch.yaml");
+    std::fs::write(
+        &path,
+        "addr: 127.0.0.1:9\nretention:\n  events: 1h\ncluster_policy:\n  allowed_capabilities: [NET_ADMIN]\n",
+    )
+    .unwrap();
+    let file = path.to_str().unwrap();
+    let config = config(&["--config", file], &[]).unwrap();
+    assert_eq!((config.address.port(), config.policy.keep_events), (9, Duration::from_secs(3600)));
+    assert_eq!(config.policy.allowed_capabilities.len(), 1);
+    std::fs::write(&path, "adress: x\n").unwrap();
+    assert!(settings(&["--config", file], &[]).err().unwrap()[0].contains("adress"));
+}
+
+#[test]
+fn printing_redacts_secrets() {
+    let said = settings(&[], &[JWT, TOKEN, ("ORCH_LOG_LEVEL", "debug")]).unwrap().print();
+    assert!(said.contains("jwt_secret: \"[REDACTED]\"") && said.contains("log_level: \"debug\""), "{said}");
+    assert!(!said.contains("0123456789abcdef"));
+}

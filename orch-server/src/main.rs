@@ -1,0 +1,89 @@
+//! The `orch-server` daemon: wiring only.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use orch_server::config::{Config, Problems, Settings, command};
+use orch_server::{daemon, telemetry};
+
+/// Bad configuration, as opposed to a failure.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let config = Settings::collect(&matches, std::env::vars_os())
+        .map_err(Problems)
+        .and_then(|settings| Ok((Config::from_settings(&settings)?, settings)));
+    let (config, settings) = match config {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&problems);
+            return ExitCode::from(USAGE);
+        }
+    };
+    match run(&matches, config, &settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format_args!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the process's last words, before or after there is a log")]
+fn complain(what: &dyn std::fmt::Display) {
+    eprintln!("orch-server: {what}");
+}
+
+#[tokio::main]
+async fn run(matches: &ArgMatches, config: Config, settings: &Settings) -> anyhow::Result<()> {
+    match matches.subcommand() {
+        Some(("config" | "check-config", _)) => print(&settings.print()),
+        Some(("backup", matches)) => {
+            let file = matches.get_one::<String>("file").map(Path::new).context("no file is named")?;
+            let store = config.store.context("--dev keeps nothing that could be backed up")?;
+            let report = orch_store::backup(&store, file).await?;
+            print(&format!("{}: revision {}, {} bytes\n", file.display(), report.revision, report.bytes));
+        }
+        Some(("migrate", _)) => {
+            let store = config.store.context("--dev keeps nothing that could be migrated")?;
+            orch_store::open(&store).await?;
+            print("the schema is up to date\n");
+        }
+        _ => return serve(config).await,
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "what a command was asked for")]
+fn print(text: &str) {
+    print!("{text}");
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::init_logs(&config);
+    let metrics = telemetry::init_metrics()?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let (server, _control) = daemon::build(config, Some(metrics)).await?;
+    tracing::info!(address = %server.address(), scheme, "listening");
+    server.run(stop_signal()?).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The first SIGINT or SIGTERM. Handlers stand before the first request.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping: no new connections, what was accepted is answered");
+    })
+}
