@@ -33,6 +33,8 @@ pub struct AgentConfig {
     pub start_concurrency: usize,
     /// Images that are fetched at the same time.
     pub pull_concurrency: usize,
+    /// Heartbeats are sent at least so often; the control plane may ask for more.
+    pub heartbeat_interval: Option<Duration>,
     /// How long the control plane may let a poll wait.
     pub poll_wait: Duration,
     /// All containers are listed so often, whatever events said: finds what events missed.
@@ -61,6 +63,7 @@ impl AgentConfig {
             policy: NodePolicy::default(),
             start_concurrency: cores.clamp(2, 8),
             pull_concurrency: 3,
+            heartbeat_interval: None,
             poll_wait: Duration::from_secs(55),
             sweep_interval: Duration::from_secs(60),
             probe_address: IpAddr::V4(Ipv4Addr::LOCALHOST),

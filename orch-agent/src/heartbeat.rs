@@ -16,6 +16,8 @@ const SUPERSEDED_LIMIT: u32 = 5;
 pub(crate) async fn run(shared: &Shared, session: &Session, mut interval: Duration) -> Loss {
     let mut retry = Retry::new("the heartbeat");
     let (mut superseded, mut behind) = (0, 0);
+    let at_most = shared.config.heartbeat_interval.unwrap_or(Duration::MAX);
+    interval = interval.min(at_most);
     let mut wait = about(&shared.env, interval);
     loop {
         let beat = async {
@@ -34,7 +36,7 @@ pub(crate) async fn run(shared: &Shared, session: &Session, mut interval: Durati
             Ok(answer) => {
                 retry.worked();
                 superseded = 0;
-                interval = answer.heartbeat_interval;
+                interval = answer.heartbeat_interval.min(at_most);
                 directives(&answer.directives);
                 let have = shared.goal.borrow().desired.as_ref().map(|desired| desired.version);
                 behind = if have == Some(answer.desired) { 0 } else { behind + 1 };

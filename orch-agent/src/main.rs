@@ -1,0 +1,142 @@
+//! The `orch-agent` daemon. Wiring only: what it does is in the library.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to whoever started it")]
+
+mod daemon;
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use daemon::settings::{Cli, RuntimeKind, Settings};
+use daemon::{listener, machine};
+use orch_agent::{Agent, AgentConfig, FileCache, NodeKey};
+use orch_client::{Client, HttpAgentApi};
+use orch_core::env::{EnvExt as _, SystemEnv};
+use orch_core::runtime::ContainerRuntime;
+use orch_runtime::docker::{DockerConfig, DockerRuntime, DockerSocket};
+use orch_runtime::process::{ProcessConfig, ProcessRuntime};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let settings = match Settings::load(cli.flags) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            eprintln!("orch-agent: {problems}");
+            return ExitCode::from(2);
+        }
+    };
+    if cli.command.is_some() {
+        print!("{settings}");
+        return ExitCode::SUCCESS;
+    }
+    match run(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("orch-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    // docker-api prints whole answers of the engine, environment included, when asked for more than this.
+    let filter = format!("{},containers_api=info,docker_api=info", settings.log_level);
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.parse::<tracing_subscriber::EnvFilter>().context("log level")?)
+        .with_writer(std::io::stderr)
+        .init();
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    metrics::set_global_recorder(recorder).context("metrics")?;
+
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&settings.data_dir)
+        .with_context(|| format!("data folder {}", settings.data_dir.display()))?;
+    let key = NodeKey::load_or_create(&settings.data_dir.join("node.key"))?;
+
+    let mut client = Client::builder()
+        .insecure(settings.insecure)
+        .user_agent(concat!("orch-agent/", env!("CARGO_PKG_VERSION")));
+    for server in &settings.servers {
+        client = client.server(server);
+    }
+    if let Some(path) = &settings.ca_file {
+        client = client.ca_file(path);
+    }
+    let api = HttpAgentApi::new(&client)?;
+
+    let runtime: Arc<dyn ContainerRuntime> = match settings.runtime {
+        RuntimeKind::Docker => {
+            let socket = DockerSocket::resolve(settings.docker_socket.as_deref())?;
+            Arc::new(DockerRuntime::new(DockerConfig { socket, ..DockerConfig::default() }))
+        }
+        RuntimeKind::Process => {
+            let state_dir = settings.data_dir.join("processes");
+            Arc::new(ProcessRuntime::new(ProcessConfig { state_dir }).context("process runtime")?)
+        }
+    };
+
+    let mut config = AgentConfig::new(settings.node_name, settings.advertise_address, machine::capacity()?);
+    config.labels = settings.labels;
+    config.token = settings.token;
+    config.policy = settings.policy;
+    config.heartbeat_interval = Some(settings.heartbeat_interval);
+    config.shutdown_timeout = settings.shutdown_timeout;
+    config.start_concurrency = settings.start_concurrency.unwrap_or(config.start_concurrency);
+
+    let env = SystemEnv::shared();
+    let agent = Agent::builder(Arc::clone(&env), Arc::new(api), runtime, config)
+        .key(Arc::new(key))
+        .cache(Arc::new(FileCache::new(settings.data_dir.join("desired.json"))))
+        .build();
+
+    let listener = tokio::net::TcpListener::bind(settings.agent_addr)
+        .await
+        .with_context(|| format!("listening on {}", settings.agent_addr))?;
+    tracing::info!(address = %listener.local_addr()?, servers = ?settings.servers, "orch-agent starts");
+    let router = listener::router(agent.status(), metrics.clone());
+    let stop = CancellationToken::new();
+    let (served, upkeep, ended) = (stop.clone(), env, stop.clone());
+    let parts = async {
+        tokio::join!(
+            async move { axum::serve(listener, router).with_graceful_shutdown(served.cancelled_owned()).await },
+            async move {
+                let beat = async {
+                    loop {
+                        upkeep.sleep(std::time::Duration::from_secs(5)).await;
+                        metrics.run_upkeep();
+                    }
+                };
+                tokio::select! { biased; () = ended.cancelled() => {}, () = beat => {} }
+            },
+            agent.run(stop.clone()),
+        )
+    };
+    let signal = async {
+        asked_to_stop().await?;
+        stop.cancel();
+        anyhow::Ok(())
+    };
+    let ((served, (), ()), signalled) = tokio::join!(parts, signal);
+    signalled?;
+    served.context("the agent's listener")
+}
+
+/// SIGTERM or SIGINT.
+async fn asked_to_stop() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        biased;
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
