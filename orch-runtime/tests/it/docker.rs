@@ -206,7 +206,7 @@ async fn one_that_will_not_go_is_killed_after_its_grace() {
     let none = ResolvedSecrets::default();
     let id = run(&fixture.runtime, &fixture, &template, port, &none).await.unwrap();
     get(port, "/health").await;
-    let policy = StopPolicy { signal: None, grace: Duration::from_secs(1) };
+    let policy = StopPolicy { grace: Duration::from_secs(1), ..StopPolicy::default() };
     fixture.runtime.stop(&id, &policy).await.unwrap();
     assert_eq!(exited(&fixture.runtime, &id).await.code, Some(137));
 }

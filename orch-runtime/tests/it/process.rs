@@ -78,7 +78,8 @@ async fn the_whole_group_is_stopped_and_what_ignores_the_signal_is_killed() {
     assert_eq!(log.next().await.unwrap().unwrap().bytes, "listens\n");
     let grace = Duration::from_millis(200);
     let start = Instant::now();
-    fixture.runtime.stop(&id, &StopPolicy { signal: Some("SIGTERM".to_owned()), grace }).await.unwrap();
+    let policy = StopPolicy { signal: Some("SIGTERM".to_owned()), grace, ..StopPolicy::default() };
+    fixture.runtime.stop(&id, &policy).await.unwrap();
     assert!(start.elapsed() >= grace);
     let ContainerState::Exited(exit) = fixture.runtime.inspect(&id).await.unwrap().unwrap().state else {
         panic!("it goes on")
