@@ -121,12 +121,9 @@ fn retire_finished(pass: &mut Pass<'_, '_>, slot: Slot, tasks: &SlotTasks, budge
 /// longest there before the others.
 fn best<'t>(pass: &Pass<'_, '_>, tasks: &'t SlotTasks) -> &'t Replica {
     let key = |replica: &&Replica| {
-        (
-            !pass.is_good(replica),
-            !replica.is_available(),
-            replica.place == Place::Leaving,
-            age_key(&replica.task),
-        )
+        let outdated = !pass.is_up_to_date(&replica.task);
+        let leaving = replica.place == Place::Leaving;
+        (outdated || leaving, !replica.is_available(), outdated, leaving, age_key(&replica.task))
     };
     tasks.active.iter().min_by_key(key).expect("only slots with tasks are looked at")
 }

@@ -121,3 +121,25 @@ fn a_stateful_task_leaves_a_drained_node_only_if_it_fits_elsewhere() {
     site.settle();
     assert_eq!(site.running(), "1 v1 b");
 }
+
+#[test]
+fn of_an_outdated_task_and_its_successor_on_a_draining_node_the_successor_stays() {
+    let mut spec = web_spec("web", 1);
+    spec.template.health = Some(crate::site::check());
+    let mut site = Site::settled(&["a", "b", "c"], spec);
+    site.roll_out("web:2", 1, 1);
+    site.look(); // version 2 starts on b
+    site.agents();
+    site.drain("b");
+    assert_plan!(
+        site.look(),
+        "
+        - web/1 on a
+        + web/1 on c
+        rollout to version 2: succeeded
+        held: web/1: waiting for its replacement to be healthy (web/1 on c: assigned)
+    "
+    );
+    site.settle();
+    assert_eq!(site.running(), "1 v2 c");
+}
