@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::{Buf as _, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use orch_core::api::endpoint::{Endpoint as _, GetLogs, ListEvents, Nothing};
+use orch_core::api::endpoint::{GetLogs, ListEvents, Nothing};
 use orch_core::api::event::{Event, EventsQuery};
 use orch_core::api::logs::LogsQuery;
 
 use crate::call::outgoing;
 use crate::client::Client;
 use crate::error::ClientError;
+use crate::transport::retry::RetryPolicy;
 
 /// A longer line comes in pieces: 256 KiB.
 const MAX_LINE: usize = 256 << 10;
@@ -26,15 +27,14 @@ pub struct LogStream {
 }
 
 impl Client {
-    /// Opens the log of a task, or of all tasks of a service.
+    /// Opens the log of a task, or of all tasks of a service. Every server is asked once: whoever waits for a log is there to ask
+    /// again.
     ///
     /// # Errors
     /// See [`ClientError`]; a log that cannot be had is [`ClientError::Api`].
     pub async fn logs(&self, query: &LogsQuery) -> Result<LogStream, ClientError> {
-        let nothing = orch_core::api::endpoint::Nothing {};
-        debug_assert!(GetLogs::ROW.is_read());
-        let request = outgoing::<GetLogs>(&[], query, &nothing, self.headers(), self.timeout)?;
-        let (server, body) = self.transport.open(&request, &self.retry).await?;
+        let request = outgoing::<GetLogs>(&[], query, &Nothing {}, self.headers(), self.timeout)?;
+        let (server, body) = self.transport.open(&request, &RetryPolicy::one_round()).await?;
         Ok(LogStream { server, body, buffer: BytesMut::new(), ended: false })
     }
 

@@ -48,7 +48,7 @@ impl From<ClientError> for CliError {
                 "is the server running, and is its address right? (--server, ORCH_SERVER_URL)".to_owned(),
             ),
             ClientError::Broken { .. } | ClientError::Timeout { .. } => {
-                Some("it may have been carried out: look before repeating it".to_owned())
+                Some("a change may have been carried out all the same: look before repeating it".to_owned())
             }
             ClientError::Api(answer) => match answer.code.as_str() {
                 "unauthorized" => {

@@ -91,5 +91,5 @@ fn tell(event: &Event, out: &Output) -> Result<(), CliError> {
         "warning" => "W",
         _ => " ",
     };
-    out.line(format!("{} {mark} {:<26} {}", event.timestamp, event.kind, event.message))
+    out.line(format!("{:<27} {mark} {:<26} {}", event.timestamp.to_string(), event.kind, event.message))
 }

@@ -133,8 +133,11 @@ pub(super) fn printable(text: &str) -> String {
     })
 }
 
-/// How long ago, in one unit: `12s`, `3m`, `5h`, `2d`. A clock that is ahead shows `0s`.
+/// How long ago, in one unit: `12s`, `3m`, `5h`, `2d`. A clock that is ahead shows `0s`; what was always there, nothing.
 pub(super) fn age(at: Time) -> String {
+    if at.0.as_micros() <= 0 {
+        return String::new();
+    }
     age_between(at.0.as_micros(), jiff::Timestamp::now().as_microsecond())
 }
 

@@ -22,12 +22,12 @@ pub(super) struct Args {
     /// The new image
     #[arg(long, required = true)]
     image: Option<String>,
-    /// How many replicas may be missing [default: the spec's]
-    #[arg(long, value_name = "N")]
-    max_unavailable: Option<u32>,
-    /// How many tasks there may be above the replica count [default: the spec's]
-    #[arg(long, value_name = "N")]
-    max_surge: Option<u32>,
+    /// How many replicas may be missing
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    max_unavailable: u32,
+    /// How many tasks there may be above the replica count
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    max_surge: u32,
     /// Pass a maintenance window
     #[arg(long)]
     force: bool,
@@ -56,19 +56,13 @@ pub(super) async fn run(client: &Client, args: &Args, out: &Output) -> Result<()
 
 async fn begin(client: &Client, name: &str, image: &str, args: &Args, out: &Output) -> Result<(), CliError> {
     let service = resolve::service(client, name).await?;
-    let limits = match (args.max_unavailable, args.max_surge) {
-        (None, None) => (0, 0), // The spec's own.
-        (Some(0), Some(0)) => {
-            return Err(CliError::new(
-                USAGE,
-                "--max-unavailable 0 and --max-surge 0 leave no room for a rollout",
-            ));
-        }
-        (unavailable, surge) => {
-            let spec = service.spec.rollout.clone().unwrap_or_default();
-            (unavailable.or(spec.max_unavailable).unwrap_or(0), surge.or(spec.max_surge).unwrap_or(1))
-        }
-    };
+    let limits = (args.max_unavailable, args.max_surge);
+    if limits == (0, 0) {
+        return Err(CliError::new(
+            USAGE,
+            "--max-unavailable 0 and --max-surge 0 leave no room for a rollout",
+        ));
+    }
     let body = RolloutRequest { image: image.to_owned(), max_unavailable: limits.0, max_surge: limits.1 };
     let query = Force { force: args.force };
     let deployment = client.call::<RollOut>(&[&service.id], &query, &body).await?.deployment;
