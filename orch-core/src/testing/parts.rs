@@ -169,7 +169,9 @@ pub fn sign(key: &str, challenge: Challenge, claim: &RegistrationClaim) -> KeyPr
 
 /// Secrets in memory.
 #[derive(Debug, Default)]
-pub struct MapSecrets(Mutex<BTreeMap<(Namespace, SecretName), Secret<Vec<u8>>>>);
+pub struct MapSecrets(Mutex<Values>);
+
+type Values = BTreeMap<(Namespace, SecretName), Secret<Vec<u8>>>;
 
 impl MapSecrets {
     /// Sets a secret.

@@ -220,7 +220,7 @@ pub async fn events_come_newest_first_and_by_filter(store: &dyn Store) {
     let mut sample = Sample::seeded(10);
     let (node, task): (NodeId, TaskId) = (sample.id(), sample.id());
     let second = Duration::from_secs(1);
-    let mut events = vec![
+    let mut events = [
         sample.event(EventKind::NodeRegistered, Some(RelatedObject::Node(node)), NOW),
         sample.event(EventKind::TaskAssigned, Some(RelatedObject::Task(task)), NOW + second),
         sample.event(EventKind::TaskFailed, Some(RelatedObject::Task(task)), NOW + second),
@@ -269,7 +269,7 @@ pub async fn audit_records_come_newest_first_and_by_filter(store: &dyn Store) {
     let (epoch, _) = open(store).await;
     let mut sample = Sample::seeded(11);
     let second = Duration::from_secs(1);
-    let mut records = vec![
+    let mut records = [
         sample.audit("service.create", "ada", NOW),
         sample.audit("service.scale", "ada", NOW + second),
         sample.audit("service.scale", "bob", NOW + second),
@@ -280,7 +280,7 @@ pub async fn audit_records_come_newest_first_and_by_filter(store: &dyn Store) {
     records[3].namespace = None;
     records[3].target_type = "node".to_owned();
     records[3].target_id = "n1".to_owned();
-    let group = [Transaction { audit: records.clone(), ..Transaction::default() }];
+    let group = [Transaction { audit: records.to_vec(), ..Transaction::default() }];
     store.commit(epoch, Revision(0), &group).await.expect("written");
 
     let all = AuditFilter { limit: 100, ..AuditFilter::default() };
