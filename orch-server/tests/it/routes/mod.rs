@@ -1,0 +1,5 @@
+//! Mirrors the handlers.
+
+mod agents;
+mod health;
+mod services;

@@ -1,0 +1,68 @@
+use orch_core::identity::Role;
+use serde_json::json;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn a_service_is_created_read_scaled_and_deleted() {
+    let world = World::start().await;
+    let id = world.create("web").await;
+    let read = world.get(&format!("/v1/services/{id}")).await.expect(200);
+    assert_eq!(
+        (read["service"]["status"].as_str(), read["service"]["deployment_version"].as_u64()),
+        (Some("active"), Some(1))
+    );
+    let twice = world.post("/v1/services", &json!({"spec": {"name": "web", "image": "web:1"}})).await;
+    assert_eq!((twice.status.as_u16(), twice.code().as_str()), (409, "conflict"));
+    let scaled = world.post(&format!("/v1/services/{id}/scale"), &json!({"replicas": 3})).await.expect(200);
+    assert_eq!(scaled["service"]["spec"]["replicas"], 3);
+    for _ in 0..2 {
+        let admin = world.token(Role::Admin);
+        world.send("DELETE", &format!("/v1/services/{id}"), Some(&admin), &[], "").await.expect(204);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_of_another_namespace_is_as_if_it_were_not() {
+    let world = World::start().await;
+    let id = world.create("web").await;
+    world.post("/v1/namespaces", &json!({"name": "team-a"})).await.expect(201);
+    let hidden = world.get(&format!("/v1/services/{id}?namespace=team-a")).await;
+    assert_eq!((hidden.status.as_u16(), hidden.code().as_str()), (404, "not_found"));
+    assert_eq!(world.get("/v1/services?namespace=team-a").await.expect(200)["services"], json!([]));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn apply_says_what_it_would_do_and_holds_to_the_revision_that_was_seen() {
+    let world = World::start().await;
+    let body = json!({"spec": {"name": "web", "image": "web:1", "replicas": 1}});
+    let dry = world.post("/v1/apply?dry_run=true", &body).await.expect(200);
+    assert_eq!((dry["created"].as_bool(), dry["dry_run"].as_bool()), (Some(true), Some(true)));
+    assert_eq!(world.control.image().services().count(), 0);
+    let made = world.post("/v1/apply", &body).await.expect(200);
+    let revision = made["service"]["revision"].as_u64().unwrap();
+    let other = json!({"spec": {"name": "web", "image": "web:2", "replicas": 1}}).to_string();
+    let admin = world.token(Role::Admin);
+    let stale = (revision + 1000).to_string();
+    let refused = world.send("POST", "/v1/apply", Some(&admin), &[("if-match", &stale)], other).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "conflict"));
+    assert_eq!(refused.json()["error"]["details"]["revision"], revision);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_request_with_its_idempotency_key_makes_one_service() {
+    let world = World::start().await;
+    let admin = world.token(Role::Admin);
+    let body = json!({"spec": {"name": "web", "image": "web:1"}}).to_string();
+    let key = [("idempotency-key", "once")];
+    let first = world.send("POST", "/v1/services", Some(&admin), &key, body.clone()).await.expect(201);
+    let again = world.send("POST", "/v1/services", Some(&admin), &key, body).await.expect(201);
+    assert_eq!(first["service"]["id"], again["service"]["id"]);
+    let other = json!({"spec": {"name": "api", "image": "web:1"}}).to_string();
+    let reused = world.send("POST", "/v1/services", Some(&admin), &key, other).await;
+    assert_eq!((reused.status.as_u16(), reused.code().as_str()), (409, "conflict"));
+    world.stop().await;
+}
