@@ -179,6 +179,7 @@ fn replacements_that_keep_failing_beside_an_old_task_wait_longer_and_longer() {
     site.look();
     let failed = orch_core::deployment::Deployment {
         status: DeploymentStatus::Failed,
+        completed_at: Some(site.world.now),
         ..orch_core::deployment::Deployment::clone(&site.deployment())
     };
     site.put(failed);

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
-use orch_core::cluster::{Key, Transaction};
-use orch_core::node::{NodeStatus, OfflineCause};
+use orch_core::command::{RemoveNode, RevokeNode};
+use orch_core::node::OfflineCause;
 use orch_core::task::DesiredStatus;
 use orch_core::testing::web_spec;
 
 use crate::site::{Site, assert_plan};
+
+fn revoke(site: &mut Site, name: &str) {
+    let node = site.world.cluster.node_named(&name.parse().unwrap()).unwrap().id;
+    site.world.execute(RevokeNode { node }).unwrap();
+}
 
 #[test]
 fn tasks_of_a_silent_node_are_replaced_at_once_and_removed_when_it_returns() {
@@ -75,33 +80,21 @@ fn a_draining_node_that_goes_is_not_waited_for() {
 }
 
 #[test]
-fn tasks_of_a_revoked_node_are_forgotten_and_replaced() {
+fn tasks_of_a_revoked_node_are_replaced_at_once() {
     let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
-    let a = site.change_node("a", |node| node.status = NodeStatus::Revoked);
-    assert_plan!(
-        site.look(),
-        "
-        - web/1 on a
-        + web/1 on b
-    "
-    );
-    assert_eq!(site.world.cluster.tasks_on_node(a).count(), 0);
+    revoke(&mut site, "a");
+    assert_plan!(site.look(), "+ web/1 on b");
+    assert_eq!(site.running(), "1 v1 b");
 }
 
 #[test]
 fn no_task_outlives_the_row_of_its_node() {
     let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
-    let a = site.task(1).node.unwrap();
-    let mut transaction = Transaction::default();
-    transaction.remove(Key::Node(a));
-    site.world.apply(transaction);
-    assert_plan!(
-        site.look(),
-        "
-        - web/1
-        + web/1 on b
-    "
-    );
+    site.gone("a", OfflineCause::Silent);
+    let node = site.task(1).node.unwrap();
+    site.world.execute(RemoveNode { node }).unwrap();
+    site.look();
+    assert_eq!(site.running(), "1 v1 b");
     assert_eq!(site.tasks().len(), 1);
 }
 
@@ -115,14 +108,8 @@ fn a_stateful_task_is_not_replaced_while_its_node_may_live() {
     assert_plan!(site.look(), held);
     site.world.advance(Duration::from_secs(30 * 24 * 3600));
     assert_plan!(site.look(), held);
-    site.change_node("a", |node| node.status = NodeStatus::Revoked);
-    assert_plan!(
-        site.look(),
-        "
-        - db/1 on a
-        + db/1 on b
-    "
-    );
+    revoke(&mut site, "a");
+    assert_plan!(site.look(), "+ db/1 on b");
 }
 
 #[test]

@@ -48,6 +48,7 @@ impl Site {
             let drawn = world.register_node(name, LARGE);
             let node = Node::clone(world.cluster.node(drawn).expect("it was just made"));
             let mut transaction = Transaction::default();
+            transaction.remove(Key::Credential(drawn));
             transaction.remove(Key::Node(drawn));
             transaction.put(Node { id: NodeId::from_uuid(uuid::Uuid::from_u128(i as u128 + 1)), ..node });
             world.apply(transaction);
