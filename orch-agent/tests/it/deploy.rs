@@ -25,6 +25,16 @@ async fn a_task_is_deployed_stopped_and_removed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_leaves_discovery_before_it_is_signalled() {
+    let node = Node::started();
+    let task = node.runs(|task| task.template.stop.delay = Duration::from_secs(2)).await;
+    node.server.change(task, |task| task.desired = DesiredStatus::Stopped);
+    node.until("it is said", || node.server.status(task) == "stopping").await;
+    let took = node.until("it is signalled", || node.running(task) == 0).await;
+    assert!(took >= Duration::from_millis(1_900) && took <= Duration::from_millis(2_050), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_quiet_node_says_and_does_nothing_but_heartbeat() {
     let node = Node::started();
     node.runs(|_| ()).await;

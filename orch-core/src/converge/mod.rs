@@ -17,6 +17,7 @@ pub mod step;
 mod tests;
 
 use std::fmt;
+use std::time::Duration;
 
 use containers::Containers;
 pub use health::{HealthState, ProbeOutcome};
@@ -26,6 +27,7 @@ pub use step::{Step, StepDone, StepFailure};
 use crate::agent::DesiredTask;
 use crate::id::TaskId;
 use crate::runtime::{ContainerState, ObservedContainer};
+use crate::service::StopPolicy;
 use crate::task::{DesiredStatus, Exit, Failure, FailureKind, TaskReport, TaskStatus};
 use crate::time::Monotonic;
 
@@ -102,7 +104,7 @@ pub fn converge(view: &TaskView<'_>, now: Monotonic, random: u64) -> TaskPlan {
         Intent::Run(task) => run(&mut plan, view, task, now, random),
         Intent::Stop(task) => stop(&mut plan, view, task),
         Intent::Remove => remove(&mut plan, view),
-        Intent::Halt => plan.step = stop_running(&plan.memory, view.containers),
+        Intent::Halt => plan.step = stop_running(&at_once(&plan.memory.stop), view.containers),
     }
     // A step that failed a moment ago is not repeated before its time, whatever asks for it.
     if let (Some(step), Some(trouble)) = (&plan.step, &plan.memory.trouble)
@@ -141,7 +143,7 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
     let surplus_runs = found.surplus.iter().find(|container| is_running(container));
     if let Some(container) = surplus_runs {
         // Two at once would be one too many: nothing is started beside it.
-        plan.step = Some(Step::Stop { container: container.id.clone(), policy: memory.stop.clone() });
+        plan.step = Some(Step::Stop { container: container.id.clone(), policy: at_once(&memory.stop) });
         plan.report = Some(memory.report(view.task, status_while_running(memory, found.current)));
         return;
     }
@@ -149,7 +151,7 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
         plan.step = found
             .current
             .filter(|container| is_running(container))
-            .map(|container| Step::Stop { container: container.id.clone(), policy: memory.stop.clone() })
+            .map(|container| Step::Stop { container: container.id.clone(), policy: at_once(&memory.stop) })
             .or_else(|| found.remove_surplus());
         plan.report = Some(memory.report(view.task, end));
         return;
@@ -202,7 +204,7 @@ fn stop(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask) {
         memory.adopt(newest);
     }
     memory.restart_at = None;
-    if let Some(step) = stop_running(memory, view.containers) {
+    if let Some(step) = stop_running(&memory.stop, view.containers) {
         plan.step = Some(step);
         plan.report = Some(memory.report(view.task, TaskStatus::Stopping));
         return;
@@ -230,7 +232,7 @@ fn remove(plan: &mut TaskPlan, view: &TaskView<'_>) {
     if let Some(newest) = view.containers.iter().map(|c| c.labels.attempt).max() {
         plan.memory.not_behind(newest);
     }
-    plan.step = stop_running(&plan.memory, view.containers)
+    plan.step = stop_running(&plan.memory.stop, view.containers)
         .or_else(|| view.containers.first().map(|c| Step::Remove { container: c.id.clone() }));
     if plan.step.is_none() {
         plan.memory.container = None;
@@ -240,11 +242,16 @@ fn remove(plan: &mut TaskPlan, view: &TaskView<'_>) {
 }
 
 /// Stops the first container that runs.
-fn stop_running(memory: &TaskMemory, containers: &[ObservedContainer]) -> Option<Step> {
+fn stop_running(policy: &StopPolicy, containers: &[ObservedContainer]) -> Option<Step> {
     containers
         .iter()
         .find(|container| is_running(container))
-        .map(|container| Step::Stop { container: container.id.clone(), policy: memory.stop.clone() })
+        .map(|container| Step::Stop { container: container.id.clone(), policy: policy.clone() })
+}
+
+/// What should not run at all is not given time to leave discovery.
+fn at_once(policy: &StopPolicy) -> StopPolicy {
+    StopPolicy { delay: Duration::ZERO, ..policy.clone() }
 }
 
 fn is_running(container: &ObservedContainer) -> bool {
