@@ -1,0 +1,194 @@
+//! What must hold: the invariants of the design, against the image, the engines and what the people were told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use orch_core::cluster::{Cluster, Revision, invariants};
+use orch_core::id::{NodeId, TaskId};
+use orch_core::name::Namespace;
+use orch_core::node::NodeStatus;
+use orch_core::service::{Service, ServiceStatus};
+use orch_core::task::{DesiredStatus, Slot, StopCause, Task, TaskStatus};
+use orch_core::time::Timestamp;
+
+use crate::workload::{Known, SharedMemory, remember};
+use crate::world::World;
+
+/// Looks at every image once.
+#[derive(Default)]
+pub struct Oracle {
+    last: Option<Arc<Cluster>>,
+    seen: Option<Revision>,
+    /// Images that were looked at.
+    pub looked: u64,
+}
+
+impl Oracle {
+    /// Looks, if anything changed since.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn look(&mut self, world: &World) -> Result<(), String> {
+        let Some(control) = world.control() else {
+            self.last = None;
+            return Ok(());
+        };
+        let image = control.image();
+        if self.seen == Some(image.revision()) {
+            return Ok(());
+        }
+        if let Some(seen) = self.seen.filter(|seen| image.revision() < *seen) {
+            return Err(format!("1: the image went back from {seen} to {}", image.revision()));
+        }
+        self.seen = Some(image.revision());
+        self.looked += 1;
+        invariants::check(&image).map_err(|broken| broken.join("; "))?;
+        if let Some(before) = &self.last {
+            steps_are_allowed(before, &image, control.now())?;
+        }
+        one_node_a_task(world)?;
+        self.last = Some(image);
+        Ok(())
+    }
+}
+
+/// 3: our own actions keep within surge and unavailability; 5: a drain stops a task only once another serves in its place.
+fn steps_are_allowed(before: &Cluster, after: &Cluster, now: Timestamp) -> Result<(), String> {
+    for service in after.services().filter(|service| service.status == ServiceStatus::Active) {
+        let available = |cluster: &Cluster| -> BTreeMap<TaskId, Arc<Task>> {
+            let tasks = cluster.tasks_of_service(service.id).filter(|task| serves(cluster, task, now));
+            tasks.map(|task| (task.id, Arc::clone(task))).collect()
+        };
+        let (was, is) = (available(before), available(after));
+        // A replica is served as long as any task of its slot serves: surge is no capacity that could be missed.
+        let served: BTreeSet<Slot> = is.values().map(|task| task.slot).collect();
+        let unserved =
+            |task: &&Arc<Task>| !served.contains(&task.slot) && task.slot.0 <= service.spec.replicas;
+        let gone: Vec<_> = was.values().filter(unserved).collect();
+        let by_us = |task: &&&Arc<Task>| {
+            let cause = after.task(task.id).and_then(|task| task.stop_cause);
+            matches!(cause, Some(StopCause::Outdated | StopCause::Drained))
+        };
+        let ours: Vec<_> = gone.iter().filter(by_us).collect();
+        let others = gone.len() - ours.len();
+        let unavailable = budget(after, service);
+        let least = (service.spec.replicas as usize).saturating_sub(unavailable as usize);
+        if !ours.is_empty() && served.len() + others < least {
+            return Err(format!(
+                "3: `{}` was taken to {} of {} replicas served (at most {unavailable} may be missing): {:?}",
+                service.spec.name,
+                served.len(),
+                service.spec.replicas,
+                ours.iter().map(|task| (task.slot, task.version, &task.status)).collect::<Vec<_>>()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn budget(cluster: &Cluster, service: &Service) -> u32 {
+    let rollout =
+        cluster.active_deployment(service.id).map_or(&service.spec.rollout, |deployment| &deployment.policy);
+    rollout.max_unavailable.max(service.spec.rollout.max_unavailable)
+}
+
+/// Runs, and has done so for as long as its version asks.
+fn serves(cluster: &Cluster, task: &Task, now: Timestamp) -> bool {
+    let min_healthy =
+        cluster.revision_of(task).map_or(Duration::ZERO, |revision| revision.spec.rollout.min_healthy);
+    let reachable =
+        |node: &orch_core::node::Node| matches!(node.status, NodeStatus::Ready | NodeStatus::Draining);
+    let reached = task.node.and_then(|node| cluster.node(node)).is_some_and(|node| reachable(node));
+    reached && runs(task) && now.since(task.status_since) >= min_healthy
+}
+
+fn runs(task: &Task) -> bool {
+    task.desired == DesiredStatus::Running && task.status.is_running()
+}
+
+/// 4: no task's containers run on two nodes.
+fn one_node_a_task(world: &World) -> Result<(), String> {
+    let mut homes: BTreeMap<TaskId, BTreeSet<NodeId>> = BTreeMap::new();
+    for node in &world.nodes {
+        for container in node.engine.containers() {
+            homes.entry(container.labels.task).or_default().insert(container.labels.node);
+        }
+    }
+    match homes.iter().find(|(_, nodes)| nodes.len() > 1) {
+        Some((task, nodes)) => Err(format!("4: {task} has containers on {} nodes", nodes.len())),
+        None => Ok(()),
+    }
+}
+
+/// 1: what the people were told is so.
+///
+/// # Errors
+/// A write was acknowledged and lost.
+pub fn nothing_acknowledged_is_lost(cluster: &Cluster, memory: &SharedMemory) -> Result<(), String> {
+    remember(memory, |memory| {
+        for (name, may) in memory.services() {
+            let is = cluster
+                .service_named(&Namespace::default_namespace(), name)
+                .filter(|service| service.status == ServiceStatus::Active)
+                .map_or(Known::Absent, |service| Known::Replicas(service.spec.replicas));
+            if !may.contains(&is) {
+                return Err(format!("1: `{name}` is {is:?}, and the people were told {may:?}"));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// 7: what still keeps the cluster from being as the specs say; `None` once it is.
+#[must_use]
+pub fn unconverged(world: &World) -> Option<String> {
+    let control = world.control()?;
+    let image = control.image();
+    let mut wanted = BTreeSet::new();
+    for service in image.services() {
+        match service.status {
+            ServiceStatus::Deleted => continue,
+            ServiceStatus::Deleting => {
+                return Some(format!("`{}` is still being deleted", service.spec.name));
+            }
+            ServiceStatus::Active => {}
+        }
+        if let Some(deployment) = image.active_deployment(service.id) {
+            return Some(format!("`{}` is still {}", service.spec.name, deployment.status.as_str()));
+        }
+        let running: Vec<_> = image.tasks_of_service(service.id).filter(|task| runs(task)).collect();
+        if running.len() != service.spec.replicas as usize {
+            return Some(format!(
+                "`{}` has {} of {}",
+                service.spec.name,
+                running.len(),
+                service.spec.replicas
+            ));
+        }
+        wanted.extend(running.iter().map(|task| task.id));
+    }
+    let leftover = image.tasks().find(|task| !wanted.contains(&task.id) && !is_at_its_end(task));
+    if let Some(task) = leftover {
+        return Some(format!("{} is {} and wanted {}", task.id, task.status.as_str(), task.desired.as_str()));
+    }
+    let mut running = BTreeSet::new();
+    for node in &world.nodes {
+        for container in node.engine.containers() {
+            if !matches!(container.state, orch_core::runtime::ContainerState::Running { .. }) {
+                continue;
+            }
+            if !running.insert(container.labels.task) {
+                return Some(format!("{} has two containers that run", container.labels.task));
+            }
+        }
+    }
+    if running != wanted {
+        return Some(format!("{} containers run, {} are wanted", running.len(), wanted.len()));
+    }
+    None
+}
+
+fn is_at_its_end(task: &Task) -> bool {
+    matches!(task.status, TaskStatus::Stopped(_) | TaskStatus::Failed(_) | TaskStatus::Removed)
+}
