@@ -96,7 +96,14 @@ enum Verb {
 /// Runs the command with this process's arguments.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    run_from(std::env::args_os())
+}
+
+/// Runs the command with these arguments, the first of which is the command's own name. Brings a runtime of its own, so it must
+/// not be called from within one.
+#[must_use]
+pub fn run_from<T: Into<std::ffi::OsString> + Clone>(arguments: impl IntoIterator<Item = T>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe is no reason to fail: `orch --help | head`.

@@ -53,6 +53,20 @@ impl DockerRuntime {
         Ok(client.run("stop", policy.grace + AFTER_GRACE, call).await?)
     }
 
+    /// Kills a container as someone else at the engine would, ours or not: for tests of what happens then.
+    ///
+    /// # Errors
+    /// The engine cannot be reached, or the container does not run.
+    #[cfg(feature = "testing")]
+    pub async fn kill(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        let client = self.client();
+        let call = async {
+            let path = client.session().await?.path(&format!("/containers/{id}/kill"));
+            client.engine.exchange(Method::POST, &path, Payload::Empty).await.map(drop)
+        };
+        Ok(client.run("kill", DEADLINE, call).await?)
+    }
+
     pub(super) async fn remove_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         if !self.is_ours(id).await? {
             return Ok(());
