@@ -26,6 +26,7 @@ mod entry;
 mod execute;
 mod heartbeat;
 mod logs;
+pub mod machine;
 pub mod node_key;
 mod poll;
 pub mod probe;

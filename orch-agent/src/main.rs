@@ -4,21 +4,25 @@
 
 mod daemon;
 
+use std::io::IsTerminal as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use daemon::listener;
 use daemon::settings::{Cli, RuntimeKind, Settings};
-use daemon::{listener, machine};
-use orch_agent::{Agent, AgentConfig, FileCache, NodeKey};
+use orch_agent::{Agent, AgentConfig, FileCache, NodeKey, machine};
 use orch_client::{Client, HttpAgentApi};
 use orch_core::env::{EnvExt as _, SystemEnv};
 use orch_core::runtime::ContainerRuntime;
-use orch_runtime::docker::{DockerConfig, DockerRuntime, DockerSocket};
+use orch_runtime::docker::{DockerConfig, DockerRuntime, DockerSocket, may_be_logged};
 use orch_runtime::process::{ProcessConfig, ProcessRuntime};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -44,12 +48,12 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    // docker-api prints whole answers of the engine, environment included, when asked for more than this.
-    let filter = format!("{},containers_api=info,docker_api=info", settings.log_level);
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.parse::<tracing_subscriber::EnvFilter>().context("log level")?)
-        .with_writer(std::io::stderr)
-        .init();
+    let level = settings.log_level.parse::<tracing_subscriber::EnvFilter>().context("log level")?;
+    let mut lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if !std::io::stderr().is_terminal() {
+        lines.set_ansi(false);
+    }
+    tracing_subscriber::registry().with(level).with(filter_fn(may_be_logged)).with(lines).init();
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let metrics = recorder.handle();
     metrics::set_global_recorder(recorder).context("metrics")?;
@@ -83,7 +87,11 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         }
     };
 
-    let mut config = AgentConfig::new(settings.node_name, settings.advertise_address, machine::capacity()?);
+    let mut config = AgentConfig::new(
+        settings.node_name,
+        settings.advertise_address,
+        machine::capacity().context("what the machine has")?,
+    );
     config.labels = settings.labels;
     config.token = settings.token;
     config.policy = settings.policy;

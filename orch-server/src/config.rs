@@ -1,6 +1,7 @@
 //! The daemon's settings: flag, environment, YAML file, default, in this order. Nothing below this module reads the
 //! environment; what is wrong is told all at once, each with where it was said.
 
+mod print;
 mod rules;
 mod settings;
 mod source;
@@ -26,6 +27,8 @@ pub struct Config {
     pub address: SocketAddr,
     /// One machine, nothing kept, nobody asked.
     pub dev: bool,
+    /// With `dev`: what runs its containers.
+    pub runtime: DevRuntime,
     /// Plain HTTP and no authentication are accepted off loopback.
     pub insecure: bool,
     /// Where the state is kept; `None` with `dev`: nowhere.
@@ -54,6 +57,17 @@ pub struct Config {
     pub policy: ClusterPolicy,
     /// What the operator should know before anything is served.
     pub warnings: Vec<String>,
+}
+
+/// What runs the containers of a `--dev` cluster.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DevRuntime {
+    /// This machine's Docker Engine.
+    #[default]
+    Docker,
+    /// Plain child processes, without isolation.
+    Process,
 }
 
 /// All that is wrong with a configuration.

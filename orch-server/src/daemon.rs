@@ -69,8 +69,7 @@ pub async fn build(
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let open = config.warnings.iter().filter(|warning| !warning.starts_with("tokens")).count();
-    metrics::gauge!("server_insecure").set(if open > 0 { 1.0 } else { 0.0 });
+    metrics::gauge!("server_insecure").set(if config.warnings.is_empty() { 0.0 } else { 1.0 });
     let env = SystemEnv::shared();
     let tls =
         config.tls.as_ref().map(|(certificate, key)| ServerTls::from_files(certificate, key)).transpose()?;
@@ -107,7 +106,14 @@ pub async fn build(
         .policy(config.policy.clone())
         .start()
         .await?;
-    let mut builder = Server::builder(control.clone(), key).drain(config.shutdown_timeout);
+    if !config.warnings.is_empty()
+        && let Err(error) = control.note_insecure(config.warnings.clone()).await
+    {
+        tracing::warn!(%error, "the event that this server is open could not be written");
+    }
+    let schema = if config.store.is_some() { orch_store::SCHEMA_VERSION } else { 0 };
+    let mut builder =
+        Server::builder(control.clone(), key).drain(config.shutdown_timeout).schema_version(schema);
     if let Some(tls) = tls {
         builder = builder.tls(tls);
     }

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod daemon;
+pub mod dev;
 mod http;
 mod serve;
 mod server;

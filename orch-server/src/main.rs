@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::ArgMatches;
 use orch_server::config::{Config, Problems, Settings, command};
+use orch_server::dev::DevNode;
 use orch_server::{daemon, telemetry};
 
 /// Bad configuration, as opposed to a failure.
@@ -41,7 +42,7 @@ fn complain(what: &dyn std::fmt::Display) {
 #[tokio::main]
 async fn run(matches: &ArgMatches, config: Config, settings: &Settings) -> anyhow::Result<()> {
     match matches.subcommand() {
-        Some(("config" | "check-config", _)) => print(&settings.print()),
+        Some(("config" | "check-config", _)) => print(&config.print(settings)),
         Some(("backup", matches)) => {
             let file = matches.get_one::<String>("file").map(Path::new).context("no file is named")?;
             let store = config.store.context("--dev keeps nothing that could be backed up")?;
@@ -51,7 +52,7 @@ async fn run(matches: &ArgMatches, config: Config, settings: &Settings) -> anyho
         Some(("migrate", _)) => {
             let store = config.store.context("--dev keeps nothing that could be migrated")?;
             orch_store::open(&store).await?;
-            print("the schema is up to date\n");
+            print(&format!("the schema is up to date: version {}\n", orch_store::SCHEMA_VERSION));
         }
         _ => return serve(config).await,
     }
@@ -67,11 +68,37 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     telemetry::init_logs(&config);
     let metrics = telemetry::init_metrics()?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let (server, _control) = daemon::build(config, Some(metrics)).await?;
+    let dev = config.dev.then(|| (config.runtime, config.registration_token.clone()));
+    let stop = stop_signal()?;
+    let (server, control) = daemon::build(config, Some(metrics)).await?;
     tracing::info!(address = %server.address(), scheme, "listening");
-    server.run(stop_signal()?).await;
+    match dev {
+        None => server.run(stop).await,
+        Some((runtime, token)) => {
+            let node = DevNode::start(&control, runtime, token).await?;
+            print(&what_to_try(&node, &format!("{scheme}://{}", server.address())));
+            // The node goes first: it says goodbye, and removes its containers.
+            server
+                .run(async move {
+                    stop.await;
+                    node.stop().await;
+                })
+                .await;
+        }
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+fn what_to_try(node: &DevNode, url: &str) -> String {
+    format!(
+        "A throw-away cluster of one node, {}: nothing is kept, and its containers end with it (Ctrl-C).\n\
+         Try from another terminal:\n\n  \
+         orch --server {url} deploy examples/specs/web.yaml --wait\n  \
+         orch --server {url} service ps web\n  \
+         orch --server {url} logs web --follow\n\n",
+        node.name()
+    )
 }
 
 /// The first SIGINT or SIGTERM. Handlers stand before the first request.

@@ -1,10 +1,14 @@
 //! Logs and metrics of the process: only the daemon sets these up, an embedder has his own.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::Config;
 
@@ -13,14 +17,18 @@ const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 
 /// Log lines on standard error, as configured. Without effect where someone else does so already.
 pub fn init_logs(config: &Config) {
-    // What engines' clients say at low levels may hold environment variables.
-    let quiet = ["docker_api=info", "containers_api=info", "sqlx=warn"];
-    let mut filter = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
-    for directive in quiet.iter().filter_map(|text| text.parse().ok()) {
-        filter = filter.add_directive(directive);
+    let mut level = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    if let Ok(quiet) = "sqlx=warn".parse() {
+        level = level.add_directive(quiet);
     }
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _ = if config.log_json { builder.json().try_init() } else { builder.try_init() };
+    let filters =
+        tracing_subscriber::registry().with(level).with(filter_fn(orch_runtime::docker::may_be_logged));
+    let mut lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    if !std::io::stderr().is_terminal() {
+        lines.set_ansi(false);
+    }
+    let _ =
+        if config.log_json { filters.with(lines.json()).try_init() } else { filters.with(lines).try_init() };
 }
 
 /// Installs the process's metrics and answers what renders them. Must be called inside the runtime.

@@ -32,6 +32,9 @@ pub use sqlite::SqliteOptions;
 pub use store::SqlStore;
 pub use url::{InvalidUrl, StoreUrl};
 
+/// The schema that this version of the crate works with, and brings every store to.
+pub const SCHEMA_VERSION: u32 = migration::LATEST;
+
 /// Opens the store that a URL names, with the defaults of its engine, and brings its schema up to date.
 ///
 /// # Errors

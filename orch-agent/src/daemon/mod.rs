@@ -1,5 +1,5 @@
-//! The daemon around the library: settings, the machine, the agent's own listener.
+//! The daemon around the library: settings, folders, the agent's own listener.
 
+pub(crate) mod folder;
 pub(crate) mod listener;
-pub(crate) mod machine;
 pub(crate) mod settings;

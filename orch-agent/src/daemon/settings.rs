@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use orch_agent::NodePolicy;
+use orch_agent::{NodePolicy, machine};
 use orch_core::name::NodeName;
 use orch_core::secret::Secret;
 use serde::Deserialize;
 
-use super::machine;
+use super::folder;
 
 /// Runs the tasks of one node of an orch cluster.
 #[derive(Parser, Debug)]
@@ -252,7 +252,7 @@ impl Settings {
                 .unwrap_or_else(|| "info".to_owned()),
             heartbeat_interval,
             shutdown_timeout,
-            data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(machine::data_dir),
+            data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(folder::data_dir),
             runtime: flags.runtime.or(file.runtime).unwrap_or_default(),
             ca_file: flags.ca_file.or(file.ca_file),
             insecure,

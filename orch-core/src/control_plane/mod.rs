@@ -143,6 +143,15 @@ impl ControlPlane {
         answer.await.unwrap_or_else(ended)
     }
 
+    /// Writes down as an event that the server was started open to more than it should be, and in what ways: for whoever
+    /// puts a server together.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn note_insecure(&self, ways: Vec<String>) -> Result<(), ExecuteError> {
+        self.execute(Permit::system("server"), own::InsecureStart { ways }).await
+    }
+
     /// Who a user is.
     ///
     /// # Errors

@@ -40,6 +40,28 @@ impl Command for ClockStepped {
     }
 }
 
+/// The server is open to more than it should be: said at each start, so that nobody runs so unknowingly.
+pub(super) struct InsecureStart {
+    /// In what ways, each with its remedy.
+    pub(super) ways: Vec<String>,
+}
+
+impl Command for InsecureStart {
+    const ACTION: Action = Action::Control;
+    type Output = ();
+
+    fn decide(self, _: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<()>, Rejection> {
+        let mut event = ctx.event(
+            EventKind::InsecureMode,
+            Severity::Warning,
+            RelatedObject::Namespace(crate::name::Namespace::default_namespace()),
+            self.ways.join("; "),
+        );
+        event.related = None;
+        Ok(Decision::commit(Transaction { events: vec![event], ..Transaction::default() }, ()))
+    }
+}
+
 /// Someone used a dead credential anew: the registration ends, so that whoever holds a copy holds nothing. The honest node
 /// comes back by its key.
 pub(super) struct ContainReuse {

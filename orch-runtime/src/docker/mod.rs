@@ -14,6 +14,7 @@ mod lifecycle;
 mod logs;
 mod mounts;
 mod observe;
+mod quiet;
 mod secrets;
 mod socket;
 mod version;
@@ -34,6 +35,7 @@ use orch_core::task::Attempt;
 
 use self::client::Client;
 use self::image::Pulls;
+pub use self::quiet::may_be_logged;
 use self::secrets::SecretFiles;
 pub use self::socket::{DockerSocket, InvalidDockerHost};
 

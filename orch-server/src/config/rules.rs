@@ -9,7 +9,7 @@ use orch_core::control_plane::ClusterPolicy;
 use orch_core::secret::Secret;
 use orch_store::StoreUrl;
 
-use super::{Config, Problems, Settings, values};
+use super::{Config, DevRuntime, Problems, Settings, values};
 
 /// What documents and examples of the existing implementation show: known to everybody.
 const KNOWN: [&str; 2] = ["dev-bootstrap-token", "dev-secret-key-change-me"];
@@ -113,6 +113,11 @@ impl Config {
         let mut config = Self {
             address,
             dev,
+            runtime: reader.parse("runtime", DevRuntime::default(), |text| match text {
+                "docker" => Ok(DevRuntime::Docker),
+                "process" => Ok(DevRuntime::Process),
+                _ => Err("expected `docker` or `process`".to_owned()),
+            }),
             insecure,
             store: store.filter(|_| !dev),
             secrets_dir: said.get("secrets_dir").map_or_else(|| data_dir.join("secrets"), PathBuf::from),

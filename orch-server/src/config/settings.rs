@@ -41,6 +41,7 @@ settings! {
     Plain "addr", "addr", ["ORCH_SERVER_ADDR"], "Where the API listens [default: 127.0.0.1:8080]";
     Switch "dev", "dev", ["ORCH_DEV"], "One machine, nothing kept, nobody asked: loopback only";
     Switch "insecure", "insecure", ["ORCH_INSECURE"], "Accept plain HTTP and missing authentication off loopback";
+    Plain "runtime", "runtime", ["ORCH_RUNTIME"], "With --dev: what runs containers, docker or process [default: docker]";
     Secret "database_url", "database-url", ["DATABASE_URL"], "sqlite:PATH or postgres://… [default: orch.db in the data folder]";
     Plain "data_dir", "data-dir", ["ORCH_DATA_DIR"], "Where the daemon keeps what is its own";
     Plain "secrets_dir", "secrets-dir", ["ORCH_SECRETS_DIR"], "Values of secrets, FOLDER/namespace/name [default: secrets in the data folder]";

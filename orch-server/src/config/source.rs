@@ -119,16 +119,10 @@ impl Settings {
         }
     }
 
-    /// What was said, as YAML, secrets redacted.
+    /// Where a setting was said; `None`: nowhere.
     #[must_use]
-    pub fn print(&self) -> String {
-        let mut out = String::new();
-        for setting in SETTINGS {
-            let Some((value, source)) = self.said.get(setting.key) else { continue };
-            let value = if setting.secret { "[REDACTED]" } else { value };
-            out.push_str(&format!("{}: {value:?} # {source}\n", setting.key));
-        }
-        out
+    pub fn source_of(&self, key: &str) -> Option<&str> {
+        self.said.get(key).map(|(_, source)| source.as_str())
     }
 }
 

@@ -84,7 +84,39 @@ fn a_file_gives_what_nobody_else_said_and_unknown_keys_are_refused() {
 
 #[test]
 fn printing_redacts_secrets() {
-    let said = settings(&[], &[JWT, TOKEN, ("ORCH_LOG_LEVEL", "debug")]).unwrap().print();
-    assert!(said.contains("jwt_secret: \"[REDACTED]\"") && said.contains("log_level: \"debug\""), "{said}");
+    let url = ("DATABASE_URL", "postgres://orch:0123456789abcdef@db/orch");
+    let key = ("ORCH_SECRET_KEY", "0123456789abcdef0123456789abcdef");
+    let said = settings(&[], &[JWT, TOKEN, url, key, ("ORCH_LOG_LEVEL", "debug")]).unwrap();
+    let said = Config::from_settings(&said).unwrap().print(&said);
+    for line in ["jwt_secret: \"[REDACTED]\" # ORCH_JWT_SECRET", "log_level: \"debug\" # ORCH_LOG_LEVEL"] {
+        assert!(said.lines().any(|printed| printed == line), "{line} in {said}");
+    }
     assert!(!said.contains("0123456789abcdef"));
+}
+
+#[test]
+fn what_is_printed_shows_defaults_and_reads_back_as_the_same() {
+    let said = settings(&["--addr", "127.0.0.1:9"], &[("HOME", "/home/x")]).unwrap();
+    let printed = Config::from_settings(&said).unwrap().print(&said);
+    assert_eq!(printed.lines().count(), SETTINGS.len());
+    let unset: Vec<_> =
+        printed.lines().filter_map(|line| line.split_once(": null")).map(|(k, _)| k).collect();
+    let without_default = [
+        "bootstrap_token",
+        "jwt_secret",
+        "users",
+        "secret_key",
+        "tls_cert",
+        "tls_key",
+        "node_monitor_interval",
+    ];
+    assert_eq!(unset, without_default);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orch.yaml");
+    std::fs::write(&path, &printed).unwrap();
+    let again = settings(&["--config", path.to_str().unwrap()], &[]).unwrap();
+    let values = |text: &str| text.lines().map(|line| line.split(" # ").next().unwrap().to_owned()).collect();
+    let (first, second): (Vec<_>, Vec<_>) =
+        (values(&printed), values(&Config::from_settings(&again).unwrap().print(&again)));
+    assert_eq!(first, second);
 }

@@ -30,8 +30,7 @@ const JWT_SECRET: &str = "the JWT secret of this test, 32 bytes and more";
 
 pub(crate) struct World {
     pub(crate) control: ControlPlane,
-    base: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    http: Http,
     stop: CancellationToken,
     served: Option<JoinHandle<()>>,
 }
@@ -63,44 +62,15 @@ impl Answer {
     }
 }
 
-impl World {
-    pub(crate) async fn start() -> Self {
-        let key = ServerKey::derive(&Secret::new("the server key of this test".to_owned())).unwrap();
-        let token = Secret::new(REGISTRATION_TOKEN.to_owned());
-        let control = ControlPlane::builder(SystemEnv::shared(), Arc::new(MemoryStore::new()))
-            .users(Arc::new(JwtUsers::new(&Secret::new(JWT_SECRET.to_owned())).unwrap()))
-            .authorizer(Arc::new(HierarchicalRoles))
-            .credentials(Arc::new(TokenCredentials::new(key.clone())))
-            .enrollment(Arc::new(StaticToken::with_token(key.clone(), &token)))
-            .scheduler(Arc::new(FilterAndScore))
-            .start()
-            .await
-            .unwrap();
-        let server = Server::builder(control.clone(), key)
-            .drain(Duration::from_secs(5))
-            .bind(([127, 0, 0, 1], 0).into())
-            .await
-            .unwrap();
-        let base = format!("http://{}", server.address());
-        let stop = CancellationToken::new();
-        let served = Some(tokio::spawn(server.run(stop.clone().cancelled_owned())));
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { control, base, client, stop, served }
-    }
+/// A plain HTTP client.
+pub(crate) struct Http {
+    base: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
 
-    /// Stops the server and waits until it has.
-    pub(crate) async fn stop(mut self) {
-        self.stop.cancel();
-        let served = self.served.take().expect("it is stopped once");
-        tokio::time::timeout(Duration::from_secs(10), served).await.expect("it stops in time").unwrap();
-    }
-
-    /// A user's token.
-    pub(crate) fn token(&self, role: Role) -> String {
-        let (subject, hour) = ("alice".parse().unwrap(), Duration::from_secs(3600));
-        let secret = Secret::new(JWT_SECRET.to_owned());
-        let token = orch_auth::jwt::mint(&secret, &subject, role, hour, self.control.now()).unwrap();
-        token.expose().clone()
+impl Http {
+    pub(crate) fn new(base: &str) -> Self {
+        Self { base: base.to_owned(), client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
     pub(crate) async fn send(
@@ -128,6 +98,57 @@ impl World {
             headers: parts.headers,
             text: String::from_utf8_lossy(&body).into_owned(),
         }
+    }
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let key = ServerKey::derive(&Secret::new("the server key of this test".to_owned())).unwrap();
+        let token = Secret::new(REGISTRATION_TOKEN.to_owned());
+        let control = ControlPlane::builder(SystemEnv::shared(), Arc::new(MemoryStore::new()))
+            .users(Arc::new(JwtUsers::new(&Secret::new(JWT_SECRET.to_owned())).unwrap()))
+            .authorizer(Arc::new(HierarchicalRoles))
+            .credentials(Arc::new(TokenCredentials::new(key.clone())))
+            .enrollment(Arc::new(StaticToken::with_token(key.clone(), &token)))
+            .scheduler(Arc::new(FilterAndScore))
+            .start()
+            .await
+            .unwrap();
+        let server = Server::builder(control.clone(), key)
+            .drain(Duration::from_secs(5))
+            .bind(([127, 0, 0, 1], 0).into())
+            .await
+            .unwrap();
+        let http = Http::new(&format!("http://{}", server.address()));
+        let stop = CancellationToken::new();
+        let served = Some(tokio::spawn(server.run(stop.clone().cancelled_owned())));
+        Self { control, http, stop, served }
+    }
+
+    /// Stops the server and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        let served = self.served.take().expect("it is stopped once");
+        tokio::time::timeout(Duration::from_secs(10), served).await.expect("it stops in time").unwrap();
+    }
+
+    /// A user's token.
+    pub(crate) fn token(&self, role: Role) -> String {
+        let (subject, hour) = ("alice".parse().unwrap(), Duration::from_secs(3600));
+        let secret = Secret::new(JWT_SECRET.to_owned());
+        let token = orch_auth::jwt::mint(&secret, &subject, role, hour, self.control.now()).unwrap();
+        token.expose().clone()
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        self.http.send(method, path, token, headers, body).await
     }
 
     /// As an admin.

@@ -23,6 +23,9 @@ const STEPS: &[Step] = &[Step {
     postgres: include_str!("postgres/0001_state_and_history.sql"),
 }];
 
+/// The number of the last step.
+pub(crate) const LATEST: u32 = STEPS.len() as u32;
+
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_version (
     version BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP)";
 
