@@ -21,7 +21,8 @@ pub struct DesiredVersion {
     pub revision: Revision,
 }
 
-/// All that a node should run: the truth for its agent. A task that is not in it has no business on the node.
+/// All that a node should run: the truth for its agent. A task that is not in it has no business on the node. One that is to
+/// be removed stays in it until the agent has said that it is: that is owed even where nothing of the task ever was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredSet {
     /// Its version.
@@ -52,7 +53,7 @@ pub struct DesiredTask {
     pub version: Version,
     /// Digest of `template`.
     pub digest: SpecDigest,
-    /// Running or stopped.
+    /// Running, stopped or removed.
     pub desired: DesiredStatus,
     /// The attempt that the control plane knows of: the agent does not fall behind it.
     pub attempt: Attempt,

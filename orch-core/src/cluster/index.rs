@@ -130,12 +130,13 @@ fn holds(task: &Task) -> (Option<NodeId>, bool, Resources, Vec<(Protocol, u16)>)
     (task.node, task.occupies_node(), task.requests, ports)
 }
 
-/// Whether a task is part of what its node should run.
+/// Whether a task is part of what its node is told. One that is to be removed is, until it is known to be at its end: an agent
+/// that has nothing of it, since it was away while the task came and went, would else never say so.
 #[must_use]
 pub const fn is_desired_on_node(task: &Task) -> bool {
     task.node.is_some()
         && match task.desired {
             DesiredStatus::Running | DesiredStatus::Stopped => true,
-            DesiredStatus::Removed => false,
+            DesiredStatus::Removed => !task.status.is_terminal(),
         }
 }

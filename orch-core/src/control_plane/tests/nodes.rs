@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::harness::{Harness, Put, Sent};
 use crate::agent::{
     AgentApi, AgentApiError, Authority, DesiredSet, DesiredVersion, Heartbeat, HeartbeatAnswer,
-    RegisterRequest,
+    RegisterRequest, TaskVerdict,
 };
-use crate::command::CreateService;
+use crate::command::{CreateService, DeleteService};
 use crate::control_plane::query::{ReadNodes, ReadServices};
 use crate::control_plane::{AgentConnection, NodeLiveness};
 use crate::id::{NodeId, ServiceId};
@@ -17,6 +17,8 @@ use crate::name::Namespace;
 use crate::node::{NodeStatus, Resources};
 use crate::reconcile::HeldReason;
 use crate::secret::Secret;
+use crate::service::ServiceStatus;
+use crate::task::{DesiredStatus, TaskReport, TaskStatus};
 use crate::testing::parts::TOKEN;
 use crate::testing::{Fault, web_spec};
 
@@ -132,6 +134,32 @@ fn a_node_that_says_nothing_is_offline_and_a_heartbeat_brings_it_back() {
     assert_eq!(harness.status(silent.node), NodeStatus::Ready);
     harness.sim.run_for(60 * SECOND);
     assert!(matches!(harness.status(silent.node), NodeStatus::Offline { .. }), "waited for anew");
+}
+
+#[test]
+fn a_task_that_came_and_went_while_its_agent_was_away_ends_by_the_agents_word() {
+    let harness = Harness::start(12);
+    let mut agent = harness.join("a");
+    let service = harness.deploy("web", 1, 100);
+    harness.execute(DeleteService { service }).unwrap();
+    let told = harness.polled(&mut agent).tasks;
+    let [task] = told.as_slice() else { panic!("it is told: {told:?}") };
+    assert_eq!(task.desired, DesiredStatus::Removed);
+    let report = TaskReport {
+        task: task.id,
+        attempt: None,
+        status: TaskStatus::Removed,
+        container: None,
+        image: None,
+        last_exit: None,
+        note: None,
+    };
+    let (api, authority) = (harness.api(), agent.authority());
+    let answer = harness.wait(async move { api.report(&authority, vec![report]).await }).unwrap();
+    assert_eq!(answer.verdicts, [TaskVerdict::Accepted]);
+    harness.settle();
+    assert_eq!(harness.polled(&mut agent).tasks, []);
+    assert_eq!(harness.plane.image().service(service).unwrap().status, ServiceStatus::Deleted);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use orch_core::api::task::{Task, TaskAnswer};
 use orch_core::command::Rejection;
 use orch_core::id::TaskId;
 use orch_core::secret::ResolvedSecrets;
-use orch_core::task::DesiredStatus;
+use orch_core::task::{DesiredStatus, TaskStatus};
 
 use super::super::App;
 use super::super::body::Answer;
@@ -25,13 +25,22 @@ pub(crate) async fn tasks(State(app): State<App>, call: NodeCall<ep::AgentTasks>
     let mut tasks = Vec::with_capacity(set.tasks.len());
     for desired in &set.tasks {
         let Some(task) = image.task(desired.id) else { continue };
+        let mut view = Task::view(&image, task);
+        if desired.desired == DesiredStatus::Removed {
+            // Such an agent clears away what is left out. Of a task that it never spoke of it may have nothing, and would
+            // say nothing: as stopped, it is reported removed.
+            if task.status != TaskStatus::Assigned {
+                continue;
+            }
+            view.desired_status = DesiredStatus::Stopped.as_str().to_owned();
+        }
         let runs = desired.desired == DesiredStatus::Running && !task.status.is_terminal();
         // A secret that cannot be had fails the poll: a task left out would be stopped by such an agent.
         let secrets = match runs && !desired.template.secrets.is_empty() {
             true => call.api.secrets(&authority, desired.id).await?,
             false => ResolvedSecrets::default(),
         };
-        tasks.push(AgentTask::of(Task::view(&image, task), &desired.template, &secrets));
+        tasks.push(AgentTask::of(view, &desired.template, &secrets));
     }
     Ok(Answer(AgentTasksAnswer { tasks }))
 }
