@@ -17,6 +17,7 @@
 pub mod disk;
 pub mod network;
 pub mod oracle;
+mod picture;
 pub mod story;
 pub mod workload;
 pub mod world;

@@ -20,6 +20,9 @@ struct Cli {
     /// Run each seed twice, and fail if the two runs differ.
     #[arg(long)]
     twice: bool,
+    /// Print what happened in each seed, and how things stood when something did not hold.
+    #[arg(long)]
+    verbose: bool,
     /// Go on after a failure.
     #[arg(long)]
     keep_going: bool,
@@ -28,7 +31,7 @@ struct Cli {
 #[expect(clippy::print_stdout, reason = "the program's answer")]
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let plan = Plan::default();
+    let plan = Plan { verbose: cli.verbose, ..Plan::default() };
     let started = Instant::now();
     let (mut steps, mut looked, mut acknowledged, mut uncertain, mut simulated, mut ran) =
         (0, 0, 0, 0, 0.0, 0);
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     for seed in cli.from..cli.from.saturating_add(cli.seeds) {
         let outcome = run(seed, &plan);
         ran += 1;
+        outcome.told.iter().for_each(|line| println!("{line}"));
         steps += outcome.steps;
         looked += outcome.looked;
         acknowledged += outcome.acknowledged;

@@ -11,6 +11,7 @@ use orch_core::testing::runtime::{Call, Fault};
 use crate::disk::Wear;
 use crate::network::Weather;
 use crate::oracle::{self, Oracle};
+use crate::picture;
 use crate::workload::{SharedMemory, Wish, carry_out, forget_under_way, remember};
 use crate::world::{USER, World};
 
@@ -25,6 +26,8 @@ pub struct Plan {
     pub converge_within: Duration,
     /// Simulated time for which it must then be quiet.
     pub quiet: Duration,
+    /// Write down what happened: [`Outcome::told`].
+    pub verbose: bool,
 }
 
 impl Default for Plan {
@@ -34,6 +37,7 @@ impl Default for Plan {
             faulty: Duration::from_secs(180),
             converge_within: Duration::from_secs(30 * 60),
             quiet: Duration::from_secs(120),
+            verbose: false,
         }
     }
 }
@@ -57,6 +61,8 @@ pub struct Outcome {
     pub tasks: usize,
     /// Simulated time.
     pub simulated: Duration,
+    /// What happened, line by line, and how things stood when something did not hold; empty unless the plan is verbose.
+    pub told: Vec<String>,
 }
 
 /// Tells the story of a seed.
@@ -64,6 +70,9 @@ pub struct Outcome {
 pub fn run(seed: u64, plan: &Plan) -> Outcome {
     let mut story = Story::new(seed, plan);
     let failure = story.tell(plan).err().map(|what| format!("after {:?}: {what}", story.world.sim.elapsed()));
+    if failure.is_some() && story.verbose {
+        story.told.extend(picture::of(&story.world));
+    }
     let (acknowledged, uncertain) = remember(&story.memory, |memory| (memory.acknowledged, memory.uncertain));
     Outcome {
         failure,
@@ -77,6 +86,7 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
             .control()
             .map_or(0, |control| control.image().tasks().filter(|task| task.is_active()).count()),
         simulated: story.world.sim.elapsed(),
+        told: story.told,
     }
 }
 
@@ -85,6 +95,8 @@ struct Story {
     memory: SharedMemory,
     oracle: Oracle,
     random: IdStream,
+    verbose: bool,
+    told: Vec<String>,
 }
 
 impl Story {
@@ -94,6 +106,14 @@ impl Story {
             memory: SharedMemory::default(),
             oracle: Oracle::default(),
             random: IdStream::seeded(seed ^ 0x5EED),
+            verbose: plan.verbose,
+            told: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        if self.verbose {
+            self.told.push(format!("{:>9.3} s  {}", self.world.sim.elapsed().as_secs_f64(), what()));
         }
     }
 
@@ -179,6 +199,7 @@ impl Story {
     }
 
     fn faults_end(&mut self) {
+        self.note(|| "the faults end".to_owned());
         self.world.exchange.set_weather(Weather::default());
         self.world.disk.set_wear(Wear::default());
         for at in 0..self.world.nodes.len() {
@@ -208,22 +229,43 @@ impl Story {
                 self.wish(wish);
             }
             60..=64 => {
+                self.note(|| "the server crashes".to_owned());
                 self.world.crash_server();
                 forget_under_way(&self.memory);
                 self.world.start_server();
             }
-            65..=71 if self.world.nodes[node].up => self.world.crash_agent(node),
-            72..=82 if !self.world.nodes[node].up => self.world.start_agent(node),
+            65..=71 if self.world.nodes[node].up => {
+                self.note(|| format!("the agent of node-{node} crashes"));
+                self.world.crash_agent(node);
+            }
+            72..=82 if !self.world.nodes[node].up => {
+                self.note(|| format!("the agent of node-{node} starts"));
+                self.world.start_agent(node);
+            }
             83..=86 => self.kill_a_container(node),
-            87 | 88 => self.world.nodes[node].engine.set_reachable(false),
-            89..=91 => self.world.nodes[node].engine.set_reachable(true),
-            92 => self.world.nodes[node].engine.restart_engine(),
-            93 => self.world.nodes[node].engine.eat_events(3),
+            87 | 88 => {
+                self.note(|| format!("the engine of node-{node} is out of reach"));
+                self.world.nodes[node].engine.set_reachable(false);
+            }
+            89..=91 => {
+                self.note(|| format!("the engine of node-{node} is in reach"));
+                self.world.nodes[node].engine.set_reachable(true);
+            }
+            92 => {
+                self.note(|| format!("the engine of node-{node} restarts"));
+                self.world.nodes[node].engine.restart_engine();
+            }
+            93 => {
+                self.note(|| format!("the engine of node-{node} loses events"));
+                self.world.nodes[node].engine.eat_events(3);
+            }
             94 | 95 => {
+                self.note(|| format!("node-{node} is cut off"));
                 let name = self.world.nodes[node].name.clone();
                 self.world.exchange.set_cut(&name, true);
             }
             96..=98 => {
+                self.note(|| "no node is cut off".to_owned());
                 let names: Vec<_> = self.world.nodes.iter().map(|node| node.name.clone()).collect();
                 names.iter().for_each(|name| self.world.exchange.set_cut(name, false));
             }
@@ -235,11 +277,13 @@ impl Story {
         let containers = self.world.nodes[node].engine.containers();
         if !containers.is_empty() {
             let at = usize::try_from(self.below(containers.len() as u64)).unwrap_or(0);
+            self.note(|| format!("a container of {} on node-{node} is killed", containers[at].labels.task));
             self.world.nodes[node].engine.kill(&containers[at].id, 137);
         }
     }
 
     fn wish(&mut self, wish: Wish) {
+        self.note(|| format!("wish: {wish:?}"));
         if let Some(control) = self.world.control() {
             let carried = carry_out(control, Arc::clone(&self.memory), wish);
             self.world.sim.env(USER).spawn(Box::pin(carried));
