@@ -1,0 +1,13 @@
+//! What a user does, end to end: `orch-server`, `orch-agent`s and `orch` as processes of their own, on the machine's Docker
+//! Engine. Without an engine the tests fail.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod binaries;
+mod crashes;
+mod daemon;
+mod engine;
+mod http;
+mod main_job;
+mod poll;
+mod processes;
+mod site;
