@@ -1,9 +1,16 @@
 //! `orch-bench`: figures of orch as ratios against references measured in the same run.
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod commit;
+mod deploy;
+mod engine;
+mod footprint;
 mod place;
+mod quiet;
 mod report;
+mod restart;
+mod timed;
 
 use clap::{Parser, Subcommand};
 
@@ -28,19 +35,37 @@ enum What {
     Place(place::Options),
     /// Concurrent writers on SQLite: how much a group commit carries.
     Commit(commit::Options),
-    /// Every benchmark that needs nothing but this machine's disk and processor.
+    /// From `POST` to all containers started, against a bare loop over the engine's API. Needs a Docker Engine.
+    Deploy(deploy::Options),
+    /// From the death of a container to the start of its next attempt. Needs a Docker Engine.
+    Restart(restart::Options),
+    /// Memory and processor time of the daemons, which are built beside this program.
+    Footprint(footprint::Options),
+    /// All of them, with their defaults.
     All,
 }
 
+type Run = fn() -> anyhow::Result<Report>;
+
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let reports: Vec<Report> = match cli.what {
-        What::Place(options) => vec![place::run(&options)?],
-        What::Commit(options) => vec![commit::run(&options)?],
-        What::All => vec![place::run(&place::Options::default())?, commit::run(&commit::Options::default())?],
-    };
-    for report in reports {
-        report.print(cli.json)?;
+    let one = |report: anyhow::Result<Report>| report?.print(cli.json);
+    match cli.what {
+        What::Place(options) => one(place::run(&options)),
+        What::Commit(options) => one(commit::run(&options)),
+        What::Deploy(options) => one(deploy::run(&options)),
+        What::Restart(options) => one(restart::run(&options)),
+        What::Footprint(options) => one(footprint::run(&options)),
+        // Each is printed as soon as it is there.
+        What::All => {
+            let all: [Run; 5] = [
+                || place::run(&Default::default()),
+                || commit::run(&Default::default()),
+                || deploy::run(&Default::default()),
+                || restart::run(&Default::default()),
+                || footprint::run(&Default::default()),
+            ];
+            all.into_iter().try_for_each(|run| one(run()))
+        }
     }
-    Ok(())
 }

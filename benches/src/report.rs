@@ -1,6 +1,8 @@
 //! What a benchmark says: named figures with units, and the goal where there is one.
 
 use comfy_table::Table;
+use orch_core::env::{Env as _, SystemEnv};
+use orch_core::time::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// The figures of one benchmark.
@@ -85,4 +87,9 @@ fn round(value: f64) -> String {
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// The wall clock, which the engine on this machine has too.
+pub(crate) fn now() -> Timestamp {
+    SystemEnv::new().now()
 }

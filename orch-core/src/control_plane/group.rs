@@ -50,6 +50,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// How many callers wait for it.
+    pub(super) fn answered(&self) -> usize {
+        self.answers.len()
+    }
+
     /// Tells everybody who waits.
     pub(super) fn settle(self, settled: &Settled) {
         self.answers.into_iter().for_each(|answer| answer(settled));

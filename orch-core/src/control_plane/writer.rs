@@ -37,6 +37,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 const CLOCK_EVERY: Duration = Duration::from_secs(5);
+/// What share of its commit's duration a group's callers have to come back before the next group is formed without them.
+const SHARE_TO_RETURN: u32 = 10;
+const LONGEST_TO_RETURN: Duration = Duration::from_millis(2);
+/// Nobody else comes back once the executor had so many turns in a row without a new call.
+const QUIET_TURNS: u32 = 16;
 /// A timer that fires so late says that this process did not run meanwhile, and could hear no heartbeat.
 const STALL: Duration = Duration::from_secs(5);
 
@@ -51,6 +56,15 @@ pub(super) struct Writer {
     timers: Timers,
     mode: Mode,
     pause: Duration,
+    returning: Option<Returning>,
+}
+
+/// Callers that were just answered together. Those that ask again at once come a moment too late for the next group; with
+/// nobody waiting for them they would form a second one, and the two would take turns, each half as large as it could be.
+struct Returning {
+    /// How many calls would wait if all of them came back.
+    expected: usize,
+    until: Monotonic,
 }
 
 /// Whether the store takes what is decided.
@@ -80,6 +94,7 @@ impl Writer {
             timers: Timers::default(),
             mode: Mode::Writing,
             pause: FIRST_PAUSE,
+            returning: None,
             shared,
         };
         writer.arm();
@@ -91,6 +106,7 @@ impl Writer {
         let stop = self.shared.stop.clone();
         let mut calls = Vec::with_capacity(MAX_CALLS);
         loop {
+            self.gather().await;
             let wake = self.env.sleep_until(self.next_wake());
             tokio::select! {
                 biased;
@@ -101,6 +117,29 @@ impl Writer {
             self.turn(&mut calls).await;
         }
         self.shared.health.set(Health::Stopped);
+    }
+
+    /// Lets the callers that were just answered come back, for as long as they keep coming. No timer: the executor's turns
+    /// are shorter than what one can measure.
+    async fn gather(&mut self) {
+        let Some(Returning { expected, until }) = self.returning.take() else { return };
+        let (mut waiting, mut quiet) = (self.queue.len(), 0);
+        while waiting < expected && quiet < QUIET_TURNS && self.env.monotonic() < until {
+            tokio::task::yield_now().await;
+            let before = std::mem::replace(&mut waiting, self.queue.len());
+            quiet = if waiting > before { 0 } else { quiet + 1 };
+        }
+    }
+
+    /// Answers a group, and remembers whom to expect back. A caller on its own is never waited for.
+    fn answer(&mut self, outcome: Outcome, took: Duration) {
+        let answered = outcome.answered();
+        if answered > 1 {
+            let patience = (took / SHARE_TO_RETURN).min(LONGEST_TO_RETURN);
+            let expected = (self.queue.len() + answered).min(MAX_CALLS);
+            self.returning = Some(Returning { expected, until: self.in_time(patience) });
+        }
+        outcome.settle(&Settled::Durable);
     }
 
     fn next_wake(&self) -> Monotonic {
@@ -217,7 +256,7 @@ impl Writer {
                 let took = self.env.monotonic().since(began);
                 let group = std::mem::take(&mut outcome.transactions);
                 self.shared.published.group(&self.head, group, &self.shared.liveness, took);
-                outcome.settle(&Settled::Durable);
+                self.answer(outcome, took);
             }
             Err(error) => self.failed(outcome, error),
         }

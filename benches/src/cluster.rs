@@ -1,0 +1,197 @@
+//! A whole cluster in this process on the real engine: control plane on SQLite, HTTP server, one agent.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use orch_agent::{Agent, AgentConfig, FileCache, NodeKey};
+use orch_auth::{
+    enrollment::StaticToken, jwt::NoUserAuth, key::ServerKey, roles::HierarchicalRoles,
+    token::TokenCredentials,
+};
+use orch_client::Client;
+use orch_core::api::endpoint::{CreateService, DeleteService, Nothing};
+use orch_core::api::service::SpecRequest;
+use orch_core::control_plane::{AgentConnection, ControlPlane};
+use orch_core::env::{EnvExt as _, SystemEnv};
+use orch_core::node::Resources;
+use orch_core::runtime::ContainerLabels;
+use orch_core::schedule::FilterAndScore;
+use orch_core::secret::Secret;
+use orch_core::service::ImageRef;
+use orch_runtime::docker::{DockerConfig, DockerRuntime, DockerSocket};
+use orch_runtime::testing::{build_demo_server, demo_image, import_demo_image};
+use orch_server::Server;
+use orch_store::StoreUrl;
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Engine, remove_labelled};
+use crate::timed::Timed;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    pub(crate) runtime: Arc<Timed>,
+    pub(crate) image: ImageRef,
+    /// Containers that the agent creates and starts at the same time.
+    pub(crate) start_concurrency: usize,
+    control: ControlPlane,
+    docker: DockerRuntime,
+    stop: CancellationToken,
+    agent: JoinHandle<()>,
+    server: JoinHandle<()>,
+    folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let program = build_demo_server().await.context("the demo's web server was not built")?;
+        let folder = tempfile::tempdir()?;
+        let docker = DockerRuntime::new(DockerConfig {
+            socket: DockerSocket::resolve(None)?,
+            secrets_dir: folder.path().join("secrets"),
+            ..DockerConfig::default()
+        });
+        // A name of our own: whoever shows the demo on this machine meanwhile keeps his.
+        let image = demo_image(&format!("bench-{}", std::process::id()));
+        import_demo_image(&docker, &program, &image, "bench").await?;
+
+        let env = SystemEnv::shared();
+        let store = orch_store::open(&StoreUrl::Sqlite(folder.path().join("bench.db"))).await?;
+        let key = ServerKey::derive(&Secret::new(env.random32().map(|byte| format!("{byte:02x}")).concat()))?;
+        let control = ControlPlane::builder(env.clone(), store)
+            .users(Arc::new(NoUserAuth))
+            .authorizer(Arc::new(HierarchicalRoles))
+            .credentials(Arc::new(TokenCredentials::new(key.clone())))
+            .enrollment(Arc::new(StaticToken::open(key.clone())))
+            .scheduler(Arc::new(FilterAndScore))
+            .start()
+            .await?;
+        let server = Server::builder(control.clone(), key).bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
+        let url = format!("http://{}", server.address());
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(server.run(stop.clone().cancelled_owned()));
+        let runtime = Arc::new(Timed::new(Arc::new(docker.clone())));
+        let cores = std::thread::available_parallelism()?.get() as u64;
+        let config = AgentConfig::new("bench".parse()?, "127.0.0.1", Resources::new(cores * 1_000, 64 << 30));
+        let start_concurrency = config.start_concurrency;
+        let agent =
+            Agent::builder(env, control.agent_api(AgentConnection::default()), runtime.clone(), config)
+                .key(Arc::new(NodeKey::load_or_create(&folder.path().join("node.key"))?))
+                .cache(Arc::new(FileCache::new(folder.path().join("desired.json"))))
+                .build();
+        let agent = tokio::spawn(agent.run(stop.child_token()));
+        let client = Client::builder().server(url).build()?;
+        let cluster =
+            Self { client, runtime, image, start_concurrency, control, docker, stop, agent, server, folder };
+        let registered = async || Ok(cluster.control.image().nodes().next().is_some());
+        if let Err(error) = until("the agent has registered", registered).await {
+            cluster.remove().await?;
+            return Err(error);
+        }
+        Ok(cluster)
+    }
+
+    /// The label that all containers of this cluster bear.
+    pub(crate) fn label(&self) -> String {
+        format!("{}={}", ContainerLabels::CLUSTER, self.control.image().id())
+    }
+
+    /// Posts a service of the demo image; answers its id. Its containers have no ports and no health check.
+    pub(crate) async fn post(&self, name: &str, replicas: u32, restart: &str) -> anyhow::Result<String> {
+        let share = json!({ "cpu": CPU_MILLIS, "memory": MEMORY });
+        let spec = serde_json::from_value(json!({
+            "name": name,
+            "image": self.image.to_string(),
+            "replicas": replicas,
+            "resource_requirements": { "requests": share, "limits": share },
+            "restart_policy": { "condition": restart },
+            "stop_signal": "SIGKILL",
+        }))?;
+        let body = SpecRequest { spec };
+        Ok(self.client.call::<CreateService>(&[], &Nothing {}, &body).await?.service.id)
+    }
+
+    /// Deletes a service and waits until its containers are gone.
+    pub(crate) async fn delete(&self, service: &str) -> anyhow::Result<()> {
+        self.client.call::<DeleteService>(&[service], &Nothing {}, &Nothing {}).await?;
+        let label = self.label();
+        let gone = async || Ok(Engine::connect().await?.labelled(&label).await?.is_empty());
+        until("every container is gone", gone).await
+    }
+
+    /// Waits until so many containers run; answers their ids.
+    pub(crate) async fn running(&self, count: usize) -> anyhow::Result<Vec<String>> {
+        let label = self.label();
+        let mut engine = Engine::connect().await?;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let listed = engine.labelled(&label).await?;
+            let running: Vec<_> = listed.into_iter().filter(|found| found.state == "running").collect();
+            if running.len() == count {
+                return Ok(running.into_iter().map(|found| found.id).collect());
+            }
+            anyhow::ensure!(
+                tokio::time::Instant::now() < deadline,
+                "{} of {count} containers run after {PATIENCE:?}",
+                running.len()
+            );
+            // Asked rarely: the engine that is measured is the one that answers.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Removes everything that was made, whatever state it is in.
+    pub(crate) async fn remove(self) -> anyhow::Result<()> {
+        let label = self.label();
+        self.stop.cancel();
+        let _ = self.agent.await;
+        let _ = self.server.await;
+        self.control.shutdown().await;
+        remove_labelled(&label).await?;
+        self.docker.remove_image(&self.image).await?;
+        self.folder.close()?;
+        Ok(())
+    }
+}
+
+/// What each container is given.
+pub(crate) const CPU_MILLIS: u64 = 20;
+pub(crate) const MEMORY: u64 = 16 << 20;
+
+/// Looks ten times a second until it is so.
+pub(crate) async fn until(what: &str, is: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !is().await? {
+        anyhow::ensure!(tokio::time::Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+/// Does `work` on a cluster and removes it afterwards: after the end, an error, or Ctrl-C.
+pub(crate) fn on_cluster<T>(work: impl AsyncFnOnce(&Cluster) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let answer = runtime.block_on(async {
+        let cluster = Cluster::start().await?;
+        let done = interruptible(work(&cluster)).await;
+        let removed = cluster.remove().await;
+        let done = done?;
+        removed.map(|()| done)
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    answer
+}
+
+/// Ends with an error once somebody presses Ctrl-C.
+pub(crate) async fn interruptible<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        done = work => done,
+    }
+}

@@ -1,0 +1,194 @@
+//! From `POST` to all containers started, against a bare loop over the engine's API with the same options and concurrency.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use orch_core::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::cluster::{CPU_MILLIS, Cluster, MEMORY, on_cluster};
+use crate::engine::{Engine, remove_labelled};
+use crate::report::{Goal, Report, median, now};
+use crate::timed::{Noted, What};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Containers a round.
+    #[arg(long, default_value_t = 50)]
+    containers: u32,
+    /// Rounds of each kind, taking turns; medians count.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { containers: 50, rounds: 5 }
+    }
+}
+
+/// The label of the bare loop's containers.
+fn label() -> (&'static str, String) {
+    ("orch-bench.bare", std::process::id().to_string())
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
+    on_cluster(async |cluster| {
+        let measured = measure(cluster, options).await;
+        let (key, value) = label();
+        remove_labelled(&format!("{key}={value}")).await?;
+        measured
+    })
+}
+
+/// One deployment by orch.
+struct Deployed {
+    whole: f64,
+    /// Until the `POST` was answered: the commit.
+    commit: f64,
+    /// From there until the first container was asked for. Negative where the agent was faster than the answer.
+    wake: f64,
+    create: f64,
+    start: f64,
+}
+
+async fn measure(cluster: &Cluster, options: &Options) -> anyhow::Result<Report> {
+    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    // One of each first, which does not count: the engine's own caches are cold.
+    for round in 0..=options.rounds.max(1) {
+        let theirs = bare_round(cluster, options.containers, round).await?;
+        let deployed = round_of_ours(cluster, options.containers, round).await?;
+        if round > 0 {
+            bare.push(theirs);
+            ours.push(deployed);
+        }
+    }
+    let of = |pick: fn(&Deployed) -> f64| median(ours.iter().map(pick).collect());
+    // Each against its neighbour in time: what else the machine does weighs on both.
+    let ratio = median(ours.iter().zip(&bare).map(|(ours, bare)| ours.whole / bare).collect());
+    let mut report = Report::new("deploy");
+    #[expect(clippy::cast_precision_loss, reason = "a count for people")]
+    report
+        .figure("containers", f64::from(options.containers), "")
+        .figure("rounds", f64::from(options.rounds.max(1)), "")
+        .figure("start_concurrency", cluster.start_concurrency as f64, "")
+        .figure("bare_loop", median(bare.clone()), "s")
+        .figure("orch", of(|deployed| deployed.whole), "s")
+        .figure("commit", of(|deployed| deployed.commit) * 1e3, "ms")
+        .figure("wake", of(|deployed| deployed.wake) * 1e3, "ms")
+        .figure("create", of(|deployed| deployed.create) * 1e3, "ms")
+        .figure("start", of(|deployed| deployed.start) * 1e3, "ms")
+        .figure("ratio_of_pairs", ratio, "×")
+        .held("ratio_engine", of(|deployed| deployed.whole) / median(bare), "×", Goal::AtMost(1.15));
+    Ok(report)
+}
+
+async fn round_of_ours(cluster: &Cluster, count: u32, round: u32) -> anyhow::Result<Deployed> {
+    cluster.runtime.take();
+    let posted = now();
+    let service = cluster.post(&format!("bench-{round}"), count, "never").await?;
+    let answered = now();
+    let ids = cluster.running(count as usize).await?;
+    let last = last_start(ids).await?;
+    let notes = cluster.runtime.take();
+    cluster.delete(&service).await?;
+    let first = notes.iter().map(|noted| noted.asked).min().context("a container was asked for")?;
+    Ok(Deployed {
+        whole: between(posted, last),
+        commit: between(posted, answered),
+        wake: between(answered, first),
+        create: typical(&notes, What::Create),
+        start: typical(&notes, What::Start),
+    })
+}
+
+fn typical(notes: &[Noted], what: What) -> f64 {
+    let of = notes.iter().filter(|noted| noted.what == what);
+    median(of.map(|noted| between(noted.asked, noted.answered)).collect())
+}
+
+/// The same containers by a loop of as many workers as the agent has, each on a connection of its own.
+async fn bare_round(cluster: &Cluster, count: u32, round: u32) -> anyhow::Result<f64> {
+    let body = Arc::new(options_of(cluster));
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut engines = Vec::new();
+    for _ in 0..cluster.start_concurrency {
+        engines.push(Engine::connect().await?);
+    }
+    let began = now();
+    let mut workers = tokio::task::JoinSet::new();
+    for mut engine in engines {
+        let (body, next) = (Arc::clone(&body), Arc::clone(&next));
+        workers.spawn(async move {
+            let mut ids = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= count as usize {
+                    return anyhow::Ok(ids);
+                }
+                let id =
+                    engine.create(&format!("orch-bench-{}-{round}-{at}", std::process::id()), &body).await?;
+                engine.start(&id).await?;
+                ids.push(id);
+            }
+        });
+    }
+    let mut ids = Vec::new();
+    while let Some(done) = workers.join_next().await {
+        ids.extend(done??);
+    }
+    let last = last_start(ids).await?;
+    let (key, value) = label();
+    remove_labelled(&format!("{key}={value}")).await?;
+    Ok(between(began, last))
+}
+
+/// What the agent sends for such a service, word for word but for the identity in labels and host name.
+fn options_of(cluster: &Cluster) -> Value {
+    let (key, value) = label();
+    let mut labels = serde_json::Map::from_iter([(key.to_owned(), json!(value))]);
+    // The agent's containers have nine labels.
+    labels
+        .extend((1..9).map(|at| (format!("orch-bench.{at}"), json!("0195f2d0-0000-7000-8000-000000000000"))));
+    json!({
+        "Image": cluster.image.to_string(),
+        "Hostname": "bench-0",
+        "Env": [],
+        "Labels": labels,
+        "ExposedPorts": {},
+        "StopSignal": "SIGKILL",
+        "StopTimeout": 10,
+        "HostConfig": {
+            "PortBindings": {},
+            "NanoCpus": CPU_MILLIS * 1_000_000,
+            "Memory": MEMORY,
+            "MemorySwap": MEMORY,
+            "CapAdd": [],
+            "CapDrop": ["NET_RAW"],
+            "ReadonlyRootfs": false,
+            "Privileged": false,
+            "SecurityOpt": ["no-new-privileges"],
+            "Init": false,
+            "RestartPolicy": { "Name": "no" },
+            "Mounts": [],
+        },
+    })
+}
+
+async fn last_start(ids: Vec<String>) -> anyhow::Result<Timestamp> {
+    let mut engine = Engine::connect().await?;
+    let mut last = Timestamp::ZERO;
+    for id in ids {
+        last = last.max(engine.started_at(&id).await?);
+    }
+    Ok(last)
+}
+
+/// Seconds; negative where the second came first.
+pub(crate) fn between(earlier: Timestamp, later: Timestamp) -> f64 {
+    let apart = |from: Timestamp, to: Timestamp| -> Duration { to.since(from) };
+    if later < earlier { -apart(later, earlier).as_secs_f64() } else { apart(earlier, later).as_secs_f64() }
+}

@@ -1,0 +1,136 @@
+//! The engine's API, bare: one connection, no library of ours. The reference that `deploy` is held against.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use orch_core::time::Timestamp;
+use orch_runtime::docker::DockerSocket;
+use serde_json::{Value, json};
+use tokio::net::UnixStream;
+
+/// One kept-alive connection to the engine.
+pub(crate) struct Engine {
+    requests: SendRequest<Full<Bytes>>,
+}
+
+impl Engine {
+    pub(crate) async fn connect() -> anyhow::Result<Self> {
+        let socket: PathBuf = DockerSocket::resolve(None)?.path().to_owned();
+        let stream = UnixStream::connect(&socket)
+            .await
+            .with_context(|| format!("there is no engine at {}", socket.display()))?;
+        let (requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self { requests })
+    }
+
+    async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Bytes> {
+        self.requests.ready().await?;
+        let mut request = Request::builder().method(method).uri(path).header("host", "docker");
+        let mut bytes = Bytes::new();
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json");
+            bytes = serde_json::to_vec(body)?.into();
+        }
+        let response = self.requests.send_request(request.body(Full::new(bytes))?).await?;
+        let status = response.status();
+        let answer = response.into_body().collect().await?.to_bytes();
+        anyhow::ensure!(
+            status.is_success(),
+            "{path}: {status} {}",
+            String::from_utf8_lossy(&answer).trim_end()
+        );
+        Ok(answer)
+    }
+
+    /// Creates a container; answers its id.
+    pub(crate) async fn create(&mut self, name: &str, body: &Value) -> anyhow::Result<String> {
+        let path = format!("/containers/create?name={name}");
+        let answer: Value = serde_json::from_slice(&self.call(Method::POST, &path, Some(body)).await?)?;
+        Ok(answer["Id"].as_str().context("a created container has an id")?.to_owned())
+    }
+
+    pub(crate) async fn start(&mut self, id: &str) -> anyhow::Result<()> {
+        self.call(Method::POST, &format!("/containers/{id}/start"), None).await.map(drop)
+    }
+
+    pub(crate) async fn kill(&mut self, id: &str) -> anyhow::Result<()> {
+        self.call(Method::POST, &format!("/containers/{id}/kill"), None).await.map(drop)
+    }
+
+    pub(crate) async fn remove(&mut self, id: &str) -> anyhow::Result<()> {
+        self.call(Method::DELETE, &format!("/containers/{id}?force=true&v=true"), None).await.map(drop)
+    }
+
+    /// All containers with this label, running or not.
+    pub(crate) async fn labelled(&mut self, label: &str) -> anyhow::Result<Vec<Listed>> {
+        let filters = encode(&json!({ "label": [label] }).to_string());
+        let path = format!("/containers/json?all=true&filters={filters}");
+        Ok(serde_json::from_slice(&self.call(Method::GET, &path, None).await?)?)
+    }
+
+    /// What the engine knows of a container.
+    pub(crate) async fn inspect(&mut self, id: &str) -> anyhow::Result<Value> {
+        Ok(serde_json::from_slice(&self.call(Method::GET, &format!("/containers/{id}/json"), None).await?)?)
+    }
+
+    /// When the engine started a container.
+    pub(crate) async fn started_at(&mut self, id: &str) -> anyhow::Result<Timestamp> {
+        let found = self.inspect(id).await?;
+        let text = found["State"]["StartedAt"].as_str().context("a container has a StartedAt")?;
+        Ok(Timestamp::parse_rfc3339(text)?)
+    }
+
+    /// When the engine saw a container die; of its events since `since`, which it keeps for a while.
+    pub(crate) async fn died_at(&mut self, id: &str, since: Timestamp) -> anyhow::Result<Timestamp> {
+        let filters = encode(&json!({ "container": [id], "event": ["die"] }).to_string());
+        let seconds =
+            |at: Timestamp| format!("{}.{:06}", at.as_micros() / 1_000_000, at.as_micros() % 1_000_000);
+        let path = format!(
+            "/events?since={}&until={}&filters={filters}",
+            seconds(since),
+            seconds(crate::report::now())
+        );
+        let answer = self.call(Method::GET, &path, None).await?;
+        let event: Value = serde_json::Deserializer::from_slice(&answer)
+            .into_iter()
+            .next()
+            .with_context(|| format!("the engine tells no death of {id}"))??;
+        let nanos = event["timeNano"].as_i64().context("an event has a time")?;
+        Ok(Timestamp::from_micros(nanos / 1_000))
+    }
+}
+
+/// One line of the engine's list.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Listed {
+    pub(crate) id: String,
+    pub(crate) state: String,
+}
+
+/// Removes every container with this label.
+pub(crate) async fn remove_labelled(label: &str) -> anyhow::Result<()> {
+    let mut engine = Engine::connect().await?;
+    for container in engine.labelled(label).await? {
+        engine.remove(&container.id).await?;
+    }
+    Ok(())
+}
+
+fn encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
