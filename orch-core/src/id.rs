@@ -86,6 +86,10 @@ impl IdStream {
     }
 
     /// The next id.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the kind of id is the caller's to choose, so it is no iterator"
+    )]
     pub fn next<I: TypedId>(&mut self) -> I {
         let high = self.next_u64();
         let low = self.next_u64();

@@ -8,7 +8,7 @@ use orch_core::name::{Namespace, SecretName};
 use orch_core::secret::{Secret, SecretError, SecretProvider, SecretRef};
 
 /// The largest value that is delivered: 1 MiB.
-pub const LARGEST_VALUE: u64 = 1024 * 1024;
+const LARGEST_VALUE: u64 = 1024 * 1024;
 
 /// Reads values below a folder. A secret is a file; one with keys is a folder of files, or a file with a JSON object of
 /// strings. Links that lead out of the folder are refused.

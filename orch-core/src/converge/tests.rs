@@ -456,10 +456,10 @@ fn a_container_that_cannot_be_made_is_retried_with_growing_waits_and_then_given_
 fn stopping_does_not_wait_for_a_pull_that_keeps_failing() {
     let mut bench = Bench::new();
     let step = bench.look().step.unwrap();
-    let wait = Some(Duration::from_secs(300));
-    let failure = StepFailure::Retry { message: "429".into(), after: wait };
+    let wait = Duration::from_secs(300);
+    let failure = StepFailure::Retry { message: "429".into(), after: Some(wait) };
     bench.memory.after(&step, Err(&failure), bench.now, 0);
-    assert_eq!(bench.look().look_again, Some(bench.now + wait.unwrap()));
+    assert_eq!(bench.look().look_again, Some(bench.now + wait));
     bench.desired.desired = DesiredStatus::Stopped;
     bench.says("report stopped (attempt 1)");
 }

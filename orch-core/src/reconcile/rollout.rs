@@ -73,12 +73,7 @@ fn overdue(pass: &Pass<'_, '_>, deployment: &Deployment) -> String {
             let name = pass.name(slot);
             let tasks = pass.slots.get(slot);
             let newest = tasks.and_then(|tasks| {
-                tasks
-                    .active
-                    .iter()
-                    .map(|replica| &replica.task)
-                    .filter(|task| pass.runs_target(task))
-                    .next_back()
+                tasks.active.iter().map(|replica| &replica.task).rfind(|task| pass.runs_target(task))
             });
             match newest {
                 Some(task) => match &task.note {

@@ -1,5 +1,5 @@
 //! A real server on a loopback port, over a control plane on a `MemoryStore`.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 mod authorization;
 mod bad_input;

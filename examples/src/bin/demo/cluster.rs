@@ -117,9 +117,13 @@ impl Cluster {
     /// Kills one container, as the engine would be told by someone else.
     pub(crate) async fn kill_one(&self) -> anyhow::Result<ContainerId> {
         let victim = self.containers().await?.into_iter().next().context("there is no container to kill")?;
-        let at_once =
-            StopPolicy { signal: Some("SIGKILL".to_owned()), grace: Duration::ZERO, ..StopPolicy::default() };
-        self.runtime.stop(&victim, &at_once).await?;
+        match &self.engine {
+            Engine::Docker(docker) => docker.kill(&victim).await?,
+            Engine::Processes(_) => {
+                let at_once = StopPolicy { grace: Duration::ZERO, ..StopPolicy::default() };
+                self.runtime.stop(&victim, &at_once).await?;
+            }
+        }
         Ok(victim)
     }
 
