@@ -2,7 +2,7 @@
 //!
 //! Wire types are apart from domain types, so that neither binds the other. They are lenient when read by a client (what
 //! a newer server adds is skipped) and strict when read by a server: [`strict::read`] refuses fields that no one knows.
-//! A conversion into the domain answers [`Rejection::Invalid`](crate::command::Rejection::Invalid) with the path of the
+//! A conversion into the domain answers [`Rejection::Invalid`] with the path of the
 //! field that is wrong.
 
 pub mod agent;

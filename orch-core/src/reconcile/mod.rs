@@ -1,6 +1,6 @@
 //! Reconciliation: what should be, compared with what is. Pure; the writer runs it for each service that something touched.
 //!
-//! One look is a [`Pass`](pass::Pass): it reads a draft of the cluster, and each thing that it does becomes true in the draft
+//! One look is a `Pass`: it reads a draft of the cluster, and each thing that it does becomes true in the draft
 //! at once, so that every later decision is made on the state that is being committed. The steps, in order:
 //! [`lost`] (what the fate of nodes did to tasks) → [`rollout`] (has the deployment failed?) → [`restart`] (which slots are
 //! finished, which tasks do not serve) → [`scale`] (slots that are not wanted any more) → [`replace`] (what was replaced goes)

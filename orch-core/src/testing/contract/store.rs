@@ -1,4 +1,4 @@
-//! The contract of [`Store`](crate::store::Store), as tests.
+//! The contract of [`Store`], as tests.
 
 use std::time::Duration;
 
