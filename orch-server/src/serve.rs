@@ -1,6 +1,7 @@
 //! The accept loop: bounded connections, bounded handshakes, and an end that lets what was begun finish.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::io::{AsyncRead, AsyncWrite};
+use orch_core::api::error::{ErrorBody, ErrorInfo};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
@@ -94,7 +96,14 @@ impl Serve {
         // Answers are small and wanted at once.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else { return self.requests(stream, address, watcher).await };
-        match timeout(self.limits.handshake, tls.acceptor.accept(stream)).await {
+        let handshake = async {
+            if speaks_plain_http(&stream).await? {
+                say_that_this_is_tls(stream).await?;
+                return Err(io::Error::other("the peer speaks plain HTTP"));
+            }
+            tls.acceptor.accept(stream).await
+        };
+        match timeout(self.limits.handshake, handshake).await {
             Ok(Ok(stream)) => self.requests(stream, address, watcher).await,
             Ok(Err(error)) => tracing::debug!(%address, %error, "a TLS handshake failed"),
             Err(_) => tracing::debug!(%address, "a TLS handshake took too long"),
@@ -138,4 +147,23 @@ impl Serve {
             () = silent => tracing::debug!(%address, "a connection that said nothing was cut"),
         }
     }
+}
+
+/// A method begins with a capital letter, a TLS handshake does not.
+async fn speaks_plain_http(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    Ok(stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase())
+}
+
+/// In words that whoever forgot the `s` understands; what he sent is not looked at.
+async fn say_that_this_is_tls(mut stream: TcpStream) -> io::Result<()> {
+    let words = "this port speaks HTTPS: the server's URL begins with https://";
+    let body = ErrorBody { error: ErrorInfo::new("invalid_argument", words) };
+    let body = serde_json::to_string(&body).expect("an error body is plain data");
+    let length = body.len();
+    // A close with unread bytes would be a reset, and the answer lost.
+    let _ = stream.read(&mut [0; 16 * 1024]).await?;
+    let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close";
+    stream.write_all(format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}").as_bytes()).await?;
+    stream.shutdown().await
 }

@@ -3,6 +3,10 @@
 
 mod authorization;
 mod bad_input;
+mod canary;
+mod daemon;
 mod legacy_agent;
+mod logs;
 mod routes;
+mod tls;
 mod world;

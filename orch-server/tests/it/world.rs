@@ -16,11 +16,12 @@ use orch_auth::roles::HierarchicalRoles;
 use orch_auth::token::TokenCredentials;
 use orch_core::control_plane::ControlPlane;
 use orch_core::env::SystemEnv;
-use orch_core::identity::Role;
+use orch_core::identity::{RegistrationClaim, Role};
+use orch_core::node::Resources;
 use orch_core::schedule::FilterAndScore;
 use orch_core::secret::Secret;
 use orch_core::store::MemoryStore;
-use orch_server::Server;
+use orch_server::{Server, ServerTls};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -103,6 +104,10 @@ impl Http {
 
 impl World {
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    pub(crate) async fn start_with(tls: Option<ServerTls>) -> Self {
         let key = ServerKey::derive(&Secret::new("the server key of this test".to_owned())).unwrap();
         let token = Secret::new(REGISTRATION_TOKEN.to_owned());
         let control = ControlPlane::builder(SystemEnv::shared(), Arc::new(MemoryStore::new()))
@@ -114,15 +119,21 @@ impl World {
             .start()
             .await
             .unwrap();
-        let server = Server::builder(control.clone(), key)
-            .drain(Duration::from_secs(5))
-            .bind(([127, 0, 0, 1], 0).into())
-            .await
-            .unwrap();
-        let http = Http::new(&format!("http://{}", server.address()));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut builder = Server::builder(control.clone(), key).drain(Duration::from_secs(5));
+        if let Some(tls) = tls {
+            builder = builder.tls(tls);
+        }
+        let server = builder.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let http = Http::new(&format!("{scheme}://{}", server.address()));
         let stop = CancellationToken::new();
         let served = Some(tokio::spawn(server.run(stop.clone().cancelled_owned())));
         Self { control, http, stop, served }
+    }
+
+    /// The URL of the server.
+    pub(crate) fn base(&self) -> &str {
+        &self.http.base
     }
 
     /// Stops the server and waits until it has.
@@ -178,5 +189,18 @@ impl World {
         let body = json!({"spec": {"name": name, "image": "web:1", "replicas": 1}});
         let service = self.post("/v1/services", &body).await.expect(201);
         service["service"]["id"].as_str().expect("an id").to_owned()
+    }
+}
+
+/// What a node of this workspace says of itself.
+pub(crate) fn claim(name: &str) -> RegistrationClaim {
+    RegistrationClaim {
+        name: name.parse().unwrap(),
+        advertise_address: "127.0.0.1".to_owned(),
+        labels: [].into(),
+        capacity: Resources::new(4000, 8 << 30),
+        allocatable: Resources::new(4000, 8 << 30),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot: None,
     }
 }

@@ -1,0 +1,108 @@
+//! Logs from a container to whoever reads them: over HTTP on both sides, with a real agent in between.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use orch_agent::{Agent, AgentConfig};
+use orch_client::{Client, HttpAgentApi};
+use orch_core::api::logs::LogsQuery;
+use orch_core::env::SystemEnv;
+use orch_core::identity::Role;
+use orch_core::node::Resources;
+use orch_core::runtime::ContainerId;
+use orch_core::secret::Secret;
+use orch_core::testing::runtime::FakeRuntime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{REGISTRATION_TOKEN, World};
+
+/// A node with a runtime in memory, whose agent speaks HTTP with the server.
+struct Node {
+    runtime: FakeRuntime,
+    stop: CancellationToken,
+    agent: JoinHandle<()>,
+}
+
+impl Node {
+    fn start(world: &World) -> Self {
+        let env = SystemEnv::shared();
+        let runtime = FakeRuntime::new(Arc::clone(&env));
+        let api = HttpAgentApi::new(&Client::builder().server(world.base())).unwrap();
+        let capacity = Resources::new(4000, 8 << 30);
+        let mut config = AgentConfig::new("node-a".parse().unwrap(), "127.0.0.1", capacity);
+        config.token = Some(Secret::new(REGISTRATION_TOKEN.to_owned()));
+        let agent = Agent::builder(env, Arc::new(api), Arc::new(runtime.clone()), config).build();
+        let stop = CancellationToken::new();
+        let agent = tokio::spawn(agent.run(stop.clone()));
+        Self { runtime, stop, agent }
+    }
+
+    /// The one container, once the control plane knows that it runs.
+    async fn container(&self, world: &World) -> (String, ContainerId) {
+        loop {
+            let image = world.control.image();
+            let task = image.tasks().find(|task| task.status.is_running());
+            if let Some((task, container)) = task.and_then(|t| Some((t.id, self.runtime.running(t.id)?.id))) {
+                return (task.to_string(), container);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        soon(self.agent).await.unwrap();
+    }
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), what).await.expect("it comes in time")
+}
+
+#[tokio::test]
+async fn what_a_container_prints_is_read_and_followed_over_http() {
+    let world = World::start().await;
+    let node = Node::start(&world);
+    let service = world.create("web").await;
+    let (task, container) = soon(node.container(&world)).await;
+    for line in ["one", "two", "three"] {
+        node.runtime.write_log(&container, line);
+    }
+
+    let all = soon(world.get(&format!("/v1/logs?task_id={task}"))).await;
+    assert_eq!((all.status.as_u16(), all.text.as_str()), (200, "one\ntwo\nthree\n"));
+    assert_eq!(all.headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(all.headers["x-content-type-options"], "nosniff");
+    let last = soon(world.get(&format!("/v1/logs?service_id={service}&tail=1"))).await;
+    assert_eq!(last.text, "three\n");
+
+    let token = Secret::new(world.token(Role::Viewer));
+    let client = Client::builder().server(world.base()).token(token).build().unwrap();
+    let query = LogsQuery { task_id: Some(task), follow: true, ..LogsQuery::default() };
+    let mut log = soon(client.logs(&query)).await.unwrap();
+    for line in ["one", "two", "three"] {
+        assert_eq!(soon(log.next_line()).await.unwrap().as_deref(), Some(line));
+    }
+    node.runtime.write_log(&container, "four, while someone looks");
+    assert_eq!(soon(log.next_line()).await.unwrap().as_deref(), Some("four, while someone looks"));
+
+    // A server that stops ends what is followed, and does not wait for it.
+    node.stop().await;
+    soon(world.stop()).await;
+    assert!(matches!(soon(log.next_line()).await, Ok(None) | Err(_)));
+}
+
+#[tokio::test]
+async fn logs_of_what_does_not_run_are_refused_with_the_reason() {
+    let world = World::start().await;
+    let service = world.create("web").await;
+    let none = world.get(&format!("/v1/logs?service_id={service}")).await;
+    assert_eq!((none.status.as_u16(), none.code().as_str()), (400, "invalid_argument"));
+    let unknown = world.get("/v1/logs?task_id=00000000-0000-4000-8000-000000000000").await;
+    assert_eq!((unknown.status.as_u16(), unknown.code().as_str()), (404, "not_found"));
+    let neither = world.get("/v1/logs").await;
+    assert_eq!((neither.status.as_u16(), neither.code().as_str()), (400, "invalid_argument"));
+    world.stop().await;
+}
