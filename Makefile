@@ -36,6 +36,7 @@ test-long: setup ## loops that take longer than a change should wait for
 	$(MAKE) sim SEEDS=5000
 
 bench: ## figures, as ratios against references in the same run
+	$(CARGO) build --quiet --release -p orch-server -p orch-agent # measured by `footprint`
 	$(CARGO) run --quiet --release -p orch-bench -- all
 
 clean:

@@ -24,11 +24,12 @@ pub(crate) struct Noted {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
+    Inspect,
     Create,
     Start,
 }
 
-/// The runtime beneath, with a note of every create and start.
+/// The runtime beneath, with a note of every inspect, create and start.
 pub(crate) struct Timed {
     inner: Arc<dyn ContainerRuntime>,
     notes: Mutex<Vec<Noted>>,
@@ -91,7 +92,10 @@ impl ContainerRuntime for Timed {
     }
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<ObservedContainer>, RuntimeError> {
-        self.inner.inspect(container).await
+        let asked = now();
+        let found = self.inner.inspect(container).await?;
+        self.note(What::Inspect, container, asked);
+        Ok(found)
     }
 
     fn events(&self, owner: &Owner) -> BoxStream<'static, RuntimeEvent> {

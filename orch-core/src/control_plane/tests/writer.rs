@@ -11,6 +11,7 @@ use crate::command::{ExecuteError, Rejection};
 use crate::control_plane::{AgentConnection, Health};
 use crate::env::Env as _;
 use crate::id::IdStream;
+use crate::identity::Permit;
 use crate::record::EventKind;
 use crate::store::{EventFilter, History as _, Store as _};
 use crate::testing::Fault;
@@ -33,6 +34,33 @@ fn commands_that_come_during_a_commit_are_written_as_one_group() {
     let mut revisions: Vec<_> = more.iter().map(|sent| sent.take().unwrap().unwrap()).collect();
     revisions.sort();
     assert_eq!(revisions, [Revision(2), Revision(3), Revision(4)]);
+}
+
+#[test]
+fn callers_that_ask_again_at_once_join_those_who_waited_meanwhile() {
+    let harness = Harness::start(15);
+    let twice = |first, second| {
+        let plane = harness.plane.clone();
+        harness.spawn(async move {
+            plane.execute(Permit::system("test"), Put(first)).await.unwrap();
+            plane.execute(Permit::system("test"), Put(second)).await.unwrap()
+        })
+    };
+    harness.store.hold();
+    harness.send(Put("blocker"));
+    harness.settle();
+    let returning = [twice("a", "a2"), twice("b", "b2"), twice("c", "c2")];
+    harness.settle();
+    harness.store.release(1);
+    harness.settle();
+    let waiting = [harness.send(Put("d")), harness.send(Put("e"))];
+    // The commit takes a second: there is time to wait for those who are about to come back.
+    harness.sim.run_for(SECOND);
+    harness.store.release(9);
+    harness.settle();
+    assert_eq!(harness.store.groups(), [1, 3, 5]);
+    assert!(returning.iter().all(super::harness::Sent::is_answered));
+    assert!(waiting.iter().all(super::harness::Sent::is_answered));
 }
 
 #[test]
@@ -242,7 +270,7 @@ fn a_wait_sees_what_is_committed_and_no_more() {
         let look = |view: &crate::control_plane::query::View| {
             view.cluster().has_namespace(&name("a")).then(|| view.cluster().revision())
         };
-        plane.wait_for(&crate::identity::Permit::system("test"), look).await
+        plane.wait_for(&Permit::system("test"), look).await
     });
     harness.execute(Put("b")).unwrap();
     harness.settle();
