@@ -79,7 +79,9 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let runtime: Arc<dyn ContainerRuntime> = match settings.runtime {
         RuntimeKind::Docker => {
             let socket = DockerSocket::resolve(settings.docker_socket.as_deref())?;
-            Arc::new(DockerRuntime::new(DockerConfig { socket, ..DockerConfig::default() }))
+            let mut config = DockerConfig { socket, ..DockerConfig::default() };
+            config.secrets_dir = settings.secrets_tmpfs.unwrap_or(config.secrets_dir);
+            Arc::new(DockerRuntime::new(config))
         }
         RuntimeKind::Process => {
             let state_dir = settings.data_dir.join("processes");

@@ -5,9 +5,12 @@
 mod binaries;
 mod crashes;
 mod daemon;
+mod drains;
 mod engine;
 mod http;
+mod identity;
 mod main_job;
 mod poll;
 mod processes;
+mod secrets;
 mod site;

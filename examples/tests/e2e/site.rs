@@ -44,6 +44,8 @@ pub(crate) struct Site {
     agents: BTreeMap<String, Agent>,
     runtime: &'static str,
     folder: TempDir,
+    /// On a tmpfs.
+    memory: TempDir,
 }
 
 impl Site {
@@ -65,6 +67,7 @@ impl Site {
             agents: BTreeMap::new(),
             runtime,
             folder,
+            memory: TempDir::with_prefix_in("orch-e2e-", "/dev/shm").unwrap(),
         };
         engine::import(&site.image);
         site.user = site.ok(&["token", "mint", "--sub", "e2e", "--role", "admin"]).trim().to_owned();
@@ -128,6 +131,7 @@ impl Site {
             ("ORCH_SERVER_URL", format!("http://127.0.0.1:{}", self.port)),
             ("ORCH_AGENT_ADDR", format!("127.0.0.1:{port}")),
             ("ORCH_DATA_DIR", self.agent_folder(folder).to_str().unwrap().to_owned()),
+            ("ORCH_SECRETS_TMPFS", self.memory.path().to_str().unwrap().to_owned()),
             ("ORCH_LOG_LEVEL", "debug,hyper=info".to_owned()),
         ];
         env.extend(token.map(|token| ("ORCH_AGENT_REGISTRATION_TOKEN", token.to_owned())));

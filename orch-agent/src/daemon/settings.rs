@@ -68,6 +68,9 @@ pub(crate) struct Flags {
     /// The engine's socket [default: that of DOCKER_HOST, else /var/run/docker.sock].
     #[arg(long, global = true, env = "ORCH_DOCKER_SOCKET")]
     docker_socket: Option<PathBuf>,
+    /// Where the files of secrets are kept; must be on a tmpfs [default: /run/orch/secrets].
+    #[arg(long, global = true, env = "ORCH_SECRETS_TMPFS")]
+    secrets_tmpfs: Option<PathBuf>,
     /// error, warn, info, debug, trace, or a filter of targets.
     #[arg(long, global = true, env = "ORCH_LOG_LEVEL")]
     log_level: Option<String>,
@@ -115,6 +118,7 @@ struct File {
     server_url: Option<String>,
     bootstrap_token: Option<String>,
     docker_socket_path: Option<PathBuf>,
+    secrets_tmpfs: Option<PathBuf>,
     log_level: Option<String>,
     heartbeat_interval: Option<String>,
     graceful_shutdown_ttl: Option<String>,
@@ -156,6 +160,7 @@ pub(crate) struct Settings {
     pub(crate) servers: Vec<String>,
     pub(crate) token: Option<Secret<String>>,
     pub(crate) docker_socket: Option<PathBuf>,
+    pub(crate) secrets_tmpfs: Option<PathBuf>,
     pub(crate) log_level: String,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) shutdown_timeout: Duration,
@@ -247,6 +252,7 @@ impl Settings {
             servers,
             token: token.map(Secret::new),
             docker_socket,
+            secrets_tmpfs: flags.secrets_tmpfs.or(file.secrets_tmpfs),
             log_level: text(flags.log_level)
                 .or_else(|| text(file.log_level))
                 .unwrap_or_else(|| "info".to_owned()),
@@ -277,6 +283,7 @@ impl fmt::Display for Settings {
         writeln!(f, "server_url: {}", quoted(&self.servers.join(",")))?;
         writeln!(f, "bootstrap_token: {}", if self.token.is_some() { "\"[REDACTED]\"" } else { "null" })?;
         writeln!(f, "docker_socket_path: {}", path(&self.docker_socket))?;
+        writeln!(f, "secrets_tmpfs: {}", path(&self.secrets_tmpfs))?;
         writeln!(f, "log_level: {}", quoted(&self.log_level))?;
         writeln!(f, "heartbeat_interval: {}ms", self.heartbeat_interval.as_millis())?;
         writeln!(f, "graceful_shutdown_ttl: {}ms", self.shutdown_timeout.as_millis())?;
@@ -383,7 +390,9 @@ mod tests {
     #[test]
     fn what_is_printed_can_be_read_back_and_holds_no_token() {
         let given = ["--bootstrap-token", "hunter2", "--labels", "zone=a,disk=ssd", "--agent-addr", ":9"];
+        let given = [&given[..], &["--secrets-tmpfs", "/dev/shm/orch"]].concat();
         let settings = Settings::merge(flags(&given), File::default(), &|_| None).unwrap();
+        assert_eq!(settings.secrets_tmpfs.as_deref(), Some(std::path::Path::new("/dev/shm/orch")));
         let printed = settings.to_string();
         assert!(!printed.contains("hunter2"), "{printed}");
         let again = Settings::merge(flags(&[]), parse_file(&printed).unwrap(), &|_| None).unwrap();

@@ -79,6 +79,11 @@ impl AgentApi for LocalAgent {
                 Err(ExecuteError::Rejected(Rejection::Conflict(_))) if attempt < REGISTER_ATTEMPTS => {
                     attempt += 1
                 }
+                Err(ExecuteError::Rejected(Rejection::Unauthorized(refused))) => {
+                    super::metric::agent_refused("enrolment");
+                    tracing::warn!(node = %claim.name, %refused, "a registration was refused");
+                    return Err(Rejection::Unauthorized(refused).into());
+                }
                 result => return Ok(result?),
             }
         }

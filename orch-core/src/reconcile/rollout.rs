@@ -10,12 +10,15 @@ use crate::cluster::Change;
 use crate::deployment::{Deployment, DeploymentStatus, OnFailure};
 use crate::record::{EventKind, RelatedObject, Severity};
 use crate::schedule::explain::same_reason;
-use crate::task::{DesiredStatus, Health, Task, TaskStatus};
+use crate::service::Publish;
+use crate::task::{DesiredStatus, Failure, FailureKind, Health, Task, TaskStatus};
 
 /// How many attempts a new task has before a rollout gives up on it.
 const ATTEMPTS_MAX: u32 = 3;
 /// How many tasks of a slot may be unhealthy in a row before a rollout gives up.
 const UNHEALTHY_MAX: u32 = 3;
+/// How many tasks of a slot may find their dynamic ports taken in a row before a rollout gives up.
+const PORTS_MAX: u32 = 3;
 /// How the reason of a deployment begins that is not at its end.
 const WAITING: &str = "waiting: ";
 
@@ -40,7 +43,9 @@ fn culprit(pass: &Pass<'_, '_>, deployment: &Deployment) -> Option<String> {
     for (slot, tasks) in pass.slots.iter() {
         let name = pass.name(slot);
         for task in tasks.ended.iter().filter(|task| ours(task) && task.desired == DesiredStatus::Running) {
-            if let TaskStatus::Failed(failure) = &task.status {
+            if let TaskStatus::Failed(failure) = &task.status
+                && !is_bad_luck(pass, task, failure)
+            {
                 return Some(format!("{name} failed: {}", failure.reason));
             }
         }
@@ -61,6 +66,14 @@ fn culprit(pass: &Pass<'_, '_>, deployment: &Deployment) -> Option<String> {
         }
     }
     None
+}
+
+/// Whether a task only got a port that something else on its machine holds: the next one gets another.
+fn is_bad_luck(pass: &Pass<'_, '_>, task: &Task, failure: &Failure) -> bool {
+    let ports = &pass.service.spec.template.ports;
+    failure.kind == FailureKind::Port
+        && ports.iter().all(|port| port.publish == Publish::Dynamic)
+        && task.failures_before + 1 < PORTS_MAX
 }
 
 /// What the deployment waited for when its time ran out.

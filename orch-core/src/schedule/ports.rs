@@ -5,17 +5,21 @@ use std::num::NonZeroU16;
 use imbl::OrdSet;
 
 use crate::cluster::Cluster;
-use crate::id::{ServiceId, TypedId as _};
+use crate::id::{NodeId, ServiceId, TypedId as _};
 use crate::service::port::{AssignedPort, DYNAMIC_PORTS};
 use crate::service::{PortSpec, Protocol, Publish};
 
 /// Where the search for a free dynamic port begins. It moves on with the cluster, so that a port which was just released
-/// is not handed out again at once, to a client that still talks to its former owner.
+/// is not handed out again at once, to a client that still talks to its former owner. Each node begins elsewhere: several
+/// may be one machine.
 #[must_use]
-pub fn search_start(cluster: &Cluster, service: ServiceId) -> u16 {
-    let (high, low) = service.uuid().as_u64_pair();
+pub fn search_start(cluster: &Cluster, service: ServiceId, node: NodeId) -> u16 {
+    let fold = |(high, low): (u64, u64)| high ^ low;
+    // A multiplier without a pattern carries nodes apart whose ids are neighbours.
+    let apart = fold(node.uuid().as_u64_pair()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let salt = fold(service.uuid().as_u64_pair()) ^ apart;
     // 17 is prime to the size of the range: a service that is placed again and again walks through all of it.
-    let turn = (high ^ low).wrapping_add(cluster.revision().0.wrapping_mul(17));
+    let turn = salt.wrapping_add(cluster.revision().0.wrapping_mul(17));
     let offset = turn % DYNAMIC_PORTS.count() as u64;
     DYNAMIC_PORTS.start() + u16::try_from(offset).expect("the range is smaller than the ports are many")
 }

@@ -27,7 +27,6 @@ impl Scheduler for FilterAndScore {
     fn solve(&self, problem: &Problem<'_>) -> Solution {
         let demand = Demand::of_spec(problem.spec);
         let specs = &problem.spec.template.ports;
-        let start = ports::search_start(problem.cluster, problem.service);
         let untouched = NodeUsage::default();
         let index = problem.cluster.index();
         let same_service = replicas_by_node(problem);
@@ -58,6 +57,7 @@ impl Scheduler for FilterAndScore {
                 break;
             };
             let Candidate { node, usage } = &mut candidates[at];
+            let start = ports::search_start(problem.cluster, problem.service, node.id);
             let Some(ports) = ports::assign(specs, &usage.ports, start) else {
                 // `fits` counts ports, so this is unreachable for specs whose ports differ; admission sees to that.
                 reasons.add(super::Misfit::NoDynamicPort);

@@ -43,6 +43,27 @@ fn a_failed_task_takes_the_service_back_and_keeps_what_served() {
 }
 
 #[test]
+fn a_dynamic_port_that_is_taken_is_bad_luck_until_it_happens_three_times_in_a_row() {
+    let mut site = Site::settled(&["a", "b", "c"], checked(1));
+    let first = site.running();
+    site.roll_out("web:2", 0, 1);
+    for _ in 0..2 {
+        site.look();
+        let port = site.task(1).ports[0].host_port;
+        site.fail(1, FailureKind::Port);
+        site.deployment_is(DeploymentStatus::Running);
+        site.look();
+        site.advance(20);
+        site.look();
+        assert_ne!(site.task(1).ports[0].host_port, port);
+    }
+    site.fail(1, FailureKind::Port);
+    site.look();
+    site.deployment_is(DeploymentStatus::RolledBack);
+    assert_eq!(site.running(), first);
+}
+
+#[test]
 fn a_rollback_keeps_the_replica_count_and_replaces_what_was_new() {
     let mut site = Site::settled(&["a", "b", "c"], checked(2));
     site.roll_out("web:2", 0, 1);

@@ -128,6 +128,15 @@ fn a_port_is_not_handed_out_again_at_once() {
 }
 
 #[test]
+fn nodes_begin_at_different_ports_since_several_may_be_one_machine() {
+    let site = Site::new(&["a", "b", "c"], web_spec("web", 1));
+    let solution = solve(&site, &web_spec("web", 1), 6);
+    let ports: BTreeSet<_> =
+        solution.placements.iter().map(|placement| placement.ports[0].host_port).collect();
+    assert_eq!(ports.len(), 6, "{solution:?}");
+}
+
+#[test]
 fn a_node_to_avoid_is_used_only_if_nothing_else_fits() {
     let site = Site::new(&["a", "b"], web_spec("web", 1));
     let spec = web_spec("web", 1);
