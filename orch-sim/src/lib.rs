@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod disk;
+pub mod disruption;
 pub mod network;
 pub mod oracle;
 mod picture;

@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use orch_core::cluster::{Cluster, Revision, invariants};
 use orch_core::id::{NodeId, TaskId};
 use orch_core::name::Namespace;
-use orch_core::node::NodeStatus;
-use orch_core::service::{Service, ServiceStatus};
-use orch_core::task::{DesiredStatus, Slot, StopCause, Task, TaskStatus};
-use orch_core::time::Timestamp;
+use orch_core::service::ServiceStatus;
+use orch_core::task::{DesiredStatus, Task, TaskStatus};
 
+use crate::disruption;
 use crate::workload::{Known, SharedMemory, remember};
 use crate::world::World;
 
@@ -45,62 +43,12 @@ impl Oracle {
         self.looked += 1;
         invariants::check(&image).map_err(|broken| broken.join("; "))?;
         if let Some(before) = &self.last {
-            steps_are_allowed(before, &image, control.now())?;
+            disruption::check(before, &image)?;
         }
         one_node_a_task(world)?;
         self.last = Some(image);
         Ok(())
     }
-}
-
-/// 3: our own actions keep within surge and unavailability; 5: a drain stops a task only once another serves in its place.
-fn steps_are_allowed(before: &Cluster, after: &Cluster, now: Timestamp) -> Result<(), String> {
-    for service in after.services().filter(|service| service.status == ServiceStatus::Active) {
-        let available = |cluster: &Cluster| -> BTreeMap<TaskId, Arc<Task>> {
-            let tasks = cluster.tasks_of_service(service.id).filter(|task| serves(cluster, task, now));
-            tasks.map(|task| (task.id, Arc::clone(task))).collect()
-        };
-        let (was, is) = (available(before), available(after));
-        // A replica is served as long as any task of its slot serves: surge is no capacity that could be missed.
-        let served: BTreeSet<Slot> = is.values().map(|task| task.slot).collect();
-        let unserved =
-            |task: &&Arc<Task>| !served.contains(&task.slot) && task.slot.0 <= service.spec.replicas;
-        let gone: Vec<_> = was.values().filter(unserved).collect();
-        let by_us = |task: &&&Arc<Task>| {
-            let cause = after.task(task.id).and_then(|task| task.stop_cause);
-            matches!(cause, Some(StopCause::Outdated | StopCause::Drained))
-        };
-        let ours: Vec<_> = gone.iter().filter(by_us).collect();
-        let others = gone.len() - ours.len();
-        let unavailable = budget(after, service);
-        let least = (service.spec.replicas as usize).saturating_sub(unavailable as usize);
-        if !ours.is_empty() && served.len() + others < least {
-            return Err(format!(
-                "3: `{}` was taken to {} of {} replicas served (at most {unavailable} may be missing): {:?}",
-                service.spec.name,
-                served.len(),
-                service.spec.replicas,
-                ours.iter().map(|task| (task.slot, task.version, &task.status)).collect::<Vec<_>>()
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn budget(cluster: &Cluster, service: &Service) -> u32 {
-    let rollout =
-        cluster.active_deployment(service.id).map_or(&service.spec.rollout, |deployment| &deployment.policy);
-    rollout.max_unavailable.max(service.spec.rollout.max_unavailable)
-}
-
-/// Runs, and has done so for as long as its version asks.
-fn serves(cluster: &Cluster, task: &Task, now: Timestamp) -> bool {
-    let min_healthy =
-        cluster.revision_of(task).map_or(Duration::ZERO, |revision| revision.spec.rollout.min_healthy);
-    let reachable =
-        |node: &orch_core::node::Node| matches!(node.status, NodeStatus::Ready | NodeStatus::Draining);
-    let reached = task.node.and_then(|node| cluster.node(node)).is_some_and(|node| reachable(node));
-    reached && runs(task) && now.since(task.status_since) >= min_healthy
 }
 
 fn runs(task: &Task) -> bool {
