@@ -131,8 +131,9 @@ pub fn unconverged(world: &World) -> Option<String> {
             }
         }
     }
-    if running != wanted {
-        return Some(format!("{} containers run, {} are wanted", running.len(), wanted.len()));
+    if let Some(task) = running.symmetric_difference(&wanted).next() {
+        let word = if wanted.contains(task) { "does not run, and should" } else { "runs, and should not" };
+        return Some(format!("{task} {word}"));
     }
     None
 }

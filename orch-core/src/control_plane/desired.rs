@@ -9,7 +9,7 @@ use crate::agent::{DesiredSet, DesiredTask, DesiredVersion};
 use crate::cluster::index::is_desired_on_node;
 use crate::cluster::{Change, Cluster, Key, Transaction};
 use crate::id::{NodeId, TaskId};
-use crate::task::Task;
+use crate::task::{DesiredStatus, Task};
 
 /// The version of what a node should run.
 pub(super) fn version(cluster: &Cluster, node: NodeId) -> DesiredVersion {
@@ -38,11 +38,20 @@ fn wanted(cluster: &Cluster, task: &Task) -> Result<DesiredTask, NoTemplate> {
         slot: task.slot,
         version: task.version,
         digest: task.digest,
-        desired: task.desired,
+        desired: told(task),
         attempt: task.attempt,
         template: revision.spec.template.clone(),
         ports: task.ports.clone(),
     })
+}
+
+/// A task that came to its end by itself is as good as stopped: an agent that was started since remembers nothing of that end,
+/// and would run it once more beside its successor.
+const fn told(task: &Task) -> DesiredStatus {
+    match task.desired {
+        DesiredStatus::Running if task.status.is_terminal() => DesiredStatus::Stopped,
+        desired => desired,
+    }
 }
 
 /// The nodes whose polls have something new to see after `group`: their tasks, or their own standing.

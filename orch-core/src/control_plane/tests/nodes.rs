@@ -11,14 +11,14 @@ use crate::agent::{
 use crate::command::{CreateService, DeleteService};
 use crate::control_plane::query::{ReadNodes, ReadServices};
 use crate::control_plane::{AgentConnection, NodeLiveness};
-use crate::id::{NodeId, ServiceId};
+use crate::id::{NodeId, ServiceId, TaskId};
 use crate::identity::{Permit, RegistrationClaim};
 use crate::name::Namespace;
 use crate::node::{NodeStatus, Resources};
 use crate::reconcile::HeldReason;
 use crate::secret::Secret;
 use crate::service::ServiceStatus;
-use crate::task::{DesiredStatus, TaskReport, TaskStatus};
+use crate::task::{DesiredStatus, Failure, FailureKind, TaskReport, TaskStatus};
 use crate::testing::parts::TOKEN;
 use crate::testing::{Fault, web_spec};
 
@@ -86,6 +86,14 @@ impl Harness {
         poll.take().unwrap().unwrap()
     }
 
+    fn report(&self, agent: &mut Agent, task: TaskId, status: TaskStatus) -> TaskVerdict {
+        let (attempt, container, image, last_exit, note) = (None, None, None, None, None);
+        let report = TaskReport { task, attempt, status, container, image, last_exit, note };
+        let (api, authority) = (self.api(), agent.authority());
+        let answer = self.wait(async move { api.report(&authority, vec![report]).await }).unwrap();
+        answer.verdicts.into_iter().next().unwrap()
+    }
+
     fn deploy(&self, name: &str, replicas: u32, cpu_millis: u64) -> ServiceId {
         let mut spec = web_spec(name, replicas);
         spec.template.requests = Resources::new(cpu_millis, 1 << 20);
@@ -145,21 +153,23 @@ fn a_task_that_came_and_went_while_its_agent_was_away_ends_by_the_agents_word() 
     let told = harness.polled(&mut agent).tasks;
     let [task] = told.as_slice() else { panic!("it is told: {told:?}") };
     assert_eq!(task.desired, DesiredStatus::Removed);
-    let report = TaskReport {
-        task: task.id,
-        attempt: None,
-        status: TaskStatus::Removed,
-        container: None,
-        image: None,
-        last_exit: None,
-        note: None,
-    };
-    let (api, authority) = (harness.api(), agent.authority());
-    let answer = harness.wait(async move { api.report(&authority, vec![report]).await }).unwrap();
-    assert_eq!(answer.verdicts, [TaskVerdict::Accepted]);
+    assert_eq!(harness.report(&mut agent, task.id, TaskStatus::Removed), TaskVerdict::Accepted);
     harness.settle();
     assert_eq!(harness.polled(&mut agent).tasks, []);
     assert_eq!(harness.plane.image().service(service).unwrap().status, ServiceStatus::Deleted);
+}
+
+#[test]
+fn a_task_that_failed_is_not_started_again_by_an_agent_that_does_not_remember_it() {
+    let harness = Harness::start(13);
+    let mut agent = harness.join("a");
+    harness.deploy("web", 1, 100);
+    let task = harness.polled(&mut agent).tasks[0].id;
+    let failure = Failure { kind: FailureKind::Image, reason: "no such image".to_owned(), exit: None };
+    assert_eq!(harness.report(&mut agent, task, TaskStatus::Failed(failure)), TaskVerdict::Accepted);
+    let told = harness.polled(&mut agent).tasks;
+    let failed = told.iter().find(|told| told.id == task).unwrap();
+    assert_eq!(failed.desired, DesiredStatus::Stopped);
 }
 
 #[test]
