@@ -32,6 +32,7 @@ pub struct Disk {
     store: MemoryStore,
     env: SharedEnv,
     state: Mutex<State>,
+    loses_writes: bool,
 }
 
 #[derive(Default)]
@@ -41,10 +42,10 @@ struct State {
 }
 
 impl Disk {
-    /// A new disk.
+    /// A new disk; one that loses writes acknowledges some without having written them.
     #[must_use]
-    pub fn new(env: SharedEnv) -> Self {
-        Self { store: MemoryStore::new(), env, state: Mutex::default() }
+    pub fn new(env: SharedEnv, loses_writes: bool) -> Self {
+        Self { store: MemoryStore::new(), env, state: Mutex::default(), loses_writes }
     }
 
     /// From now on it behaves so.
@@ -97,6 +98,9 @@ impl Store for Disk {
         }
         if self.chance(wear.unknown_before) {
             return Err(CommitError::Unknown("the connection broke".into()));
+        }
+        if self.loses_writes && self.chance(20) {
+            return Ok(Revision(base.0 + group.len() as u64));
         }
         let written = self.store.commit(epoch, base, group).await?;
         let more = group.iter().filter(|transaction| is_more_than_rotation(transaction)).count();

@@ -19,6 +19,7 @@ pub mod disruption;
 pub mod network;
 pub mod oracle;
 mod picture;
+pub mod planted;
 pub mod story;
 pub mod workload;
 pub mod world;

@@ -12,6 +12,7 @@ use crate::disk::Wear;
 use crate::network::Weather;
 use crate::oracle::{self, Oracle};
 use crate::picture;
+use crate::planted::Planted;
 use crate::workload::{SharedMemory, Wish, carry_out, forget_under_way, remember};
 use crate::world::{USER, World};
 
@@ -28,6 +29,8 @@ pub struct Plan {
     pub quiet: Duration,
     /// Write down what happened: [`Outcome::told`].
     pub verbose: bool,
+    /// A fault of our own that the oracle should find.
+    pub planted: Option<Planted>,
 }
 
 impl Default for Plan {
@@ -38,6 +41,7 @@ impl Default for Plan {
             converge_within: Duration::from_secs(30 * 60),
             quiet: Duration::from_secs(120),
             verbose: false,
+            planted: None,
         }
     }
 }
@@ -102,7 +106,7 @@ struct Story {
 impl Story {
     fn new(seed: u64, plan: &Plan) -> Self {
         Self {
-            world: World::new(seed, plan.nodes),
+            world: World::new(seed, plan.nodes, plan.planted),
             memory: SharedMemory::default(),
             oracle: Oracle::default(),
             random: IdStream::seeded(seed ^ 0x5EED),

@@ -13,7 +13,7 @@ use orch_core::control_plane::{AgentConnection, ControlPlane};
 use orch_core::converge::ProbeOutcome;
 use orch_core::name::NodeName;
 use orch_core::node::Resources;
-use orch_core::schedule::FilterAndScore;
+use orch_core::schedule::{FilterAndScore, Scheduler};
 use orch_core::secret::Secret;
 use orch_core::store::Store;
 use orch_core::testing::env::{Actor, Sim};
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::disk::Disk;
 use crate::network::{Exchange, Link};
+use crate::planted::{FirstNode, Planted};
 
 /// The server's actor.
 pub const SERVER: Actor = Actor(1);
@@ -43,6 +44,7 @@ pub struct World {
     pub server: ServerSlot,
     /// The nodes.
     pub nodes: Vec<SimNode>,
+    planted: Option<Planted>,
 }
 
 /// A server, while one is up.
@@ -74,15 +76,16 @@ impl Prober for AlwaysHealthy {
 impl World {
     /// A world with so many nodes, everything up.
     #[must_use]
-    pub fn new(seed: u64, nodes: u32) -> Self {
+    pub fn new(seed: u64, nodes: u32, planted: Option<Planted>) -> Self {
         let sim = Sim::seeded(seed);
-        let disk = Arc::new(Disk::new(sim.env(SERVER)));
+        let disk = Arc::new(Disk::new(sim.env(SERVER), planted == Some(Planted::LostWrites)));
         let mut world = Self {
             sim,
             disk,
             exchange: Exchange::default(),
             server: ServerSlot::default(),
             nodes: Vec::new(),
+            planted,
         };
         world.start_server();
         for at in 0..nodes {
@@ -111,6 +114,10 @@ impl World {
         let (disk, slot, exchange) =
             (Arc::clone(&self.disk), Arc::clone(&self.server), self.exchange.clone());
         let spawn = Arc::clone(&env);
+        let scheduler: Arc<dyn Scheduler> = match self.planted {
+            Some(Planted::DoubleBooking) => Arc::new(FirstNode),
+            _ => Arc::new(FilterAndScore),
+        };
         orch_core::env::Env::spawn(
             &*spawn,
             Box::pin(async move {
@@ -126,7 +133,7 @@ impl World {
                             key.clone(),
                             &Secret::new(TOKEN.to_owned()),
                         )))
-                        .scheduler(Arc::new(FilterAndScore))
+                        .scheduler(Arc::clone(&scheduler))
                         .start()
                         .await;
                     if let Ok(control) = started {
@@ -158,8 +165,10 @@ impl World {
             exchange: self.exchange.clone(),
             env: env.clone(),
             server_env: self.sim.env(SERVER),
+            swallows_removals: self.planted == Some(Planted::SwallowedRemovals),
         };
-        let mut config = AgentConfig::new(node.name.clone(), "127.0.0.1", Resources::new(16_000, 64 << 30));
+        let cpu = if self.planted == Some(Planted::DoubleBooking) { 500 } else { 16_000 };
+        let mut config = AgentConfig::new(node.name.clone(), "127.0.0.1", Resources::new(cpu, 64 << 30));
         config.token = Some(Secret::new(TOKEN.to_owned()));
         config.version = "0.3.0".to_owned();
         let agent = Agent::builder(env.clone(), Arc::new(link), Arc::new(node.engine.clone()), config)

@@ -1,0 +1,44 @@
+//! A few seeds on every run of the tests, and proof that the oracle can fail.
+
+use orch_sim::planted::Planted;
+use orch_sim::{Plan, run};
+
+/// The first failure that a planted fault leads to, within a few seeds.
+fn found(planted: Planted) -> String {
+    let plan = Plan { planted: Some(planted), ..Plan::default() };
+    let failure = (1..=5).find_map(|seed| run(seed, &plan).failure);
+    failure.unwrap_or_else(|| panic!("the oracle does not find {planted:?}"))
+}
+
+#[test]
+fn ten_seeds_hold() {
+    for seed in 1..=10 {
+        let outcome = run(seed, &Plan::default());
+        assert_eq!(outcome.failure, None, "seed {seed}");
+        assert!(outcome.acknowledged > 10, "seed {seed} tries something: {outcome:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story() {
+    assert_eq!(run(11, &Plan::default()), run(11, &Plan::default()));
+    assert_ne!(run(11, &Plan::default()).trace, run(12, &Plan::default()).trace);
+}
+
+#[test]
+fn a_scheduler_that_books_a_node_twice_is_found() {
+    let failure = found(Planted::DoubleBooking);
+    assert!(failure.contains("reserve more than it has"), "{failure}");
+}
+
+#[test]
+fn a_disk_that_loses_what_it_acknowledged_is_found() {
+    let failure = found(Planted::LostWrites);
+    assert!(failure.contains(": 1: "), "{failure}");
+}
+
+#[test]
+fn a_network_that_swallows_reports_of_removal_is_found() {
+    let failure = found(Planted::SwallowedRemovals);
+    assert!(failure.contains(": 7: not converged"), "{failure}");
+}
