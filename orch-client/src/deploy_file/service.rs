@@ -41,6 +41,7 @@ const KEYS: &[&str] = &[
     "labels",
     "stop_signal",
     "stop_grace",
+    "drain_delay",
     "init",
     "rollout",
 ];
@@ -128,6 +129,7 @@ fn service(r: &mut Reader, root: &Field<'_>) -> ServiceSpec {
     spec.init = optional(r, &f, "init", Reader::boolean).unwrap_or_default();
     spec.stop_signal = optional(r, &f, "stop_signal", Reader::text);
     spec.stop_grace = optional(r, &f, "stop_grace", Reader::duration).unwrap_or_default();
+    spec.drain_delay = optional(r, &f, "drain_delay", Reader::duration);
     if let Some(field) = f.get_some(&["labels"]) {
         r.place("labels", &field);
         spec.labels = pairs(r, &field);

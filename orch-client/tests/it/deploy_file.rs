@@ -88,6 +88,7 @@ workdir: /srv
 labels: {team: shop}
 stopSignal: SIGINT
 stopGrace: 1m
+drainDelay: 0s
 init: true
 rollout: {maxUnavailable: 1, maxSurge: 2, minHealthy: 3s, deadline: 5m, onFailure: pause}
 ");
@@ -96,6 +97,7 @@ rollout: {maxUnavailable: 1, maxSurge: 2, minHealthy: 3s, deadline: 5m, onFailur
     assert_eq!(spec.workdir.as_deref(), Some("/srv"));
     assert_eq!(spec.labels["team"], "shop");
     assert_eq!((spec.stop_signal.as_deref(), spec.stop_grace), (Some("SIGINT"), Nanos(60_000_000_000)));
+    assert_eq!(spec.drain_delay, Some(Nanos(0)));
     assert!(spec.init);
     let rollout = spec.rollout.unwrap();
     assert_eq!((rollout.max_unavailable, rollout.max_surge), (Some(1), Some(2)));
