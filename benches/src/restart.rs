@@ -78,7 +78,8 @@ async fn next_attempt(cluster: &Cluster, engine: &mut Engine, victim: &str) -> a
         .iter()
         .filter(|noted| noted.what == What::Inspect && noted.container.0 == victim)
         .map(|noted| noted.answered)
-        .find(|answered| *answered <= create.asked)
+        .filter(|answered| *answered <= create.asked)
+        .max() // it is asked about at the kill, too
         .context("the agent asked about the dead container")?;
     Ok(Seen {
         died: engine.died_at(victim, before).await?,
