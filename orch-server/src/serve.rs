@@ -162,7 +162,7 @@ async fn say_that_this_is_tls(mut stream: TcpStream) -> io::Result<()> {
     let body = serde_json::to_string(&body).expect("an error body is plain data");
     let length = body.len();
     // A close with unread bytes would be a reset, and the answer lost.
-    let _ = stream.read(&mut [0; 16 * 1024]).await?;
+    let _ = stream.read(&mut vec![0; 16 * 1024]).await?;
     let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close";
     stream.write_all(format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}").as_bytes()).await?;
     stream.shutdown().await
