@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     Backoff, Constraint, HealthCheck, HostPathMount, MAX_REPLICAS, Port, ProbeKind, ResourceRequirements,
-    RestartCondition, RestartPolicy, Rollout, Route, SecretRef, SecurityContext, ServiceSpec,
+    RestartCondition, RestartPolicy, Rollout, Route, Scheme, SecretRef, SecurityContext, ServiceSpec,
 };
 use crate::api::{Cpu, Memory, Resources, parse_at};
 use crate::command::{FieldPath, Rejection};
@@ -261,6 +261,10 @@ impl HealthCheck {
                 return Err(invalid(at, field, "given for a tcp check", "to be left out, or type http"));
             }
             ProbeKind::Tcp => Probe::Tcp,
+            // The agent's prober speaks no TLS yet: such a task would never become healthy, and nobody would know why.
+            ProbeKind::Http if self.scheme == Some(Scheme::Https) => {
+                return Err(invalid(at, "scheme", "not available in this release", "http, or type tcp"));
+            }
             ProbeKind::Http => {
                 let path = path.unwrap_or_default();
                 let fine = path.starts_with('/')

@@ -77,6 +77,10 @@ fn each_rule_is_answered_with_the_path_of_its_field() {
         ),
         (r#""healthcheck":{"type":"tcp"}"#, "spec.healthcheck.port"),
         (
+            r#""ports":[{"container_port":1}],"healthcheck":{"type":"http","scheme":"https","path":"/"}"#,
+            "spec.healthcheck.scheme",
+        ),
+        (
             r#""ports":[{"container_port":1}],"healthcheck":{"type":"http","path":"//x"}"#,
             "spec.healthcheck.path",
         ),
