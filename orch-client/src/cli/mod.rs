@@ -64,7 +64,7 @@ enum Verb {
     Service(service::Verb),
     /// Change how many replicas a service has
     Scale(scale::Args),
-    /// Roll out another image, or look at a rollout
+    /// Roll out another image; look at a rollout, pause it, let it go on, or break it off
     Rollout(rollout::Args),
     /// Go back to an earlier version
     Rollback(rollback::Args),

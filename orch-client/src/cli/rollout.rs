@@ -1,14 +1,16 @@
-//! `orch rollout SERVICE --image IMAGE` and `orch rollout status SERVICE`.
+//! `orch rollout SERVICE --image IMAGE` and `orch rollout status|pause|continue|abort SERVICE`.
 
 use clap::Subcommand;
 use orch_core::api::Force;
-use orch_core::api::deployment::{Deployment, DeploymentAnswer, RolloutRequest};
-use orch_core::api::endpoint::{GetServiceRollout, GetWhy, Nothing, RollOut};
+use orch_core::api::deployment::{Deployment, DeploymentAnswer, RolloutRequest, SteerQuery};
+use orch_core::api::endpoint::{
+    AbortRollout, ContinueRollout, GetServiceRollout, GetWhy, Nothing, PauseRollout, RollOut,
+};
 
 use super::error::{CliError, USAGE};
 use super::output::{Output, age};
 use super::resolve;
-use super::wait::{WaitArgs, until_done};
+use super::wait::{WaitArgs, human, until_done};
 use crate::client::Client;
 
 #[derive(Debug, clap::Args)]
@@ -44,11 +46,40 @@ enum Verb {
         #[command(flatten)]
         wait: WaitArgs,
     },
+    /// Keep the rollout under way from replacing any further; lost and failed replicas are still replaced
+    Pause(Steer),
+    /// Let a paused rollout go on
+    Continue {
+        #[command(flatten)]
+        steer: Steer,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Break the rollout under way off, and go back to the version it came from
+    Abort {
+        #[command(flatten)]
+        steer: Steer,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Steer {
+    /// Name or id
+    service: String,
+    /// Why, for those who read the events: one line
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 pub(super) async fn run(client: &Client, args: &Args, out: &Output) -> Result<(), CliError> {
     match (&args.verb, &args.service, &args.image) {
         (Some(Verb::Status { service, wait }), ..) => status(client, service, wait, out).await,
+        (
+            Some(verb @ (Verb::Pause(steer) | Verb::Continue { steer, .. } | Verb::Abort { steer, .. })),
+            ..,
+        ) => self::steer(client, verb, steer, out).await,
         (None, Some(service), Some(image)) => begin(client, service, image, args, out).await,
         (None, ..) => Err(CliError::new(USAGE, "a service and --image are needed")),
     }
@@ -74,6 +105,44 @@ async fn begin(client: &Client, name: &str, image: &str, args: &Args, out: &Outp
     let waited = match args.wait.wait {
         true => until_done(client, &service, Some(&deployment), &args.wait, out).await,
         false => Ok(()),
+    };
+    if out.is_json() {
+        out.json(&DeploymentAnswer { deployment })?;
+    }
+    waited
+}
+
+async fn steer(client: &Client, verb: &Verb, steer: &Steer, out: &Output) -> Result<(), CliError> {
+    let service = resolve::service(client, &steer.service).await?;
+    let path = [service.id.as_str()];
+    let (query, nothing) = (SteerQuery { reason: steer.reason.clone() }, Nothing {});
+    let (deployment, wait) = match verb {
+        Verb::Pause(_) => (client.call::<PauseRollout>(&path, &query, &nothing).await?.deployment, None),
+        Verb::Continue { wait, .. } => {
+            (client.call::<ContinueRollout>(&path, &query, &nothing).await?.deployment, Some(wait))
+        }
+        Verb::Abort { wait, .. } => {
+            (client.call::<AbortRollout>(&path, &query, &nothing).await?.deployment, Some(wait))
+        }
+        Verb::Status { .. } => return Ok(()),
+    };
+    let name = &service.spec.name;
+    let (from, to) = (deployment.from_version, deployment.to_version);
+    let told = match verb {
+        Verb::Pause(_) => {
+            format!(
+                "{name}: the rollout of version {to} is paused; `orch rollout continue {name}` lets it go on"
+            )
+        }
+        Verb::Continue { .. } => format!("{name}: the rollout of version {to} goes on"),
+        _ => format!("{name}: going back, version {from} → {to}"),
+    };
+    if !out.is_json() {
+        out.line(told)?;
+    }
+    let waited = match wait {
+        Some(wait) if wait.wait => until_done(client, &service, Some(&deployment), wait, out).await,
+        _ => Ok(()),
     };
     if out.is_json() {
         out.json(&DeploymentAnswer { deployment })?;
@@ -120,10 +189,23 @@ fn show(name: &str, deployment: Deployment, held: &[String], out: &Output) -> Re
         ("Max surge", deployment.max_surge.to_string()),
         ("Begun", time(Some(deployment.created_at))),
         ("Ended", time(deployment.completed_at)),
-        ("Deadline", deployment.deadline.map_or_else(String::new, |at| at.to_string())),
+        ("Paused", time(deployment.paused_at)),
+        ("Deadline", deadline(&deployment)),
     ])?;
     for reason in held {
         out.line(format!("Waits for:  {reason}"))?;
     }
     Ok(())
+}
+
+/// When it fails; while it is paused, how much was left.
+fn deadline(deployment: &Deployment) -> String {
+    match (deployment.deadline, deployment.paused_at) {
+        (None, _) => String::new(),
+        (Some(at), None) => at.to_string(),
+        (Some(at), Some(since)) => match at.0.since(since.0) {
+            left if left.is_zero() => "rests; anew when it goes on".to_owned(),
+            left => format!("rests; {} left when it goes on", human(left)),
+        },
+    }
 }

@@ -86,6 +86,17 @@ async fn cluster(statuses: &'static [&'static str], tasks: Vec<Value>) -> Server
             ("GET", path) if path.ends_with("/why") => json!({"service_id": SERVICE, "held": []}),
             ("GET", path) if path.starts_with("/rollouts/") => rollout(),
             ("GET", path) if path.starts_with("/services/") => json!({"service": service(2)}),
+            ("POST", path) if path.ends_with("/rollout/pause") => {
+                let mut paused = deployment("paused");
+                paused["paused_at"] = json!(TIME);
+                json!({"deployment": paused})
+            }
+            ("POST", path) if path.ends_with("/rollout/continue") => json!({"deployment": deployment("running")}),
+            ("POST", path) if path.ends_with("/rollout/abort") => {
+                let mut back = deployment("rolling_back");
+                (back["from_version"], back["to_version"]) = (json!(2), json!(1));
+                json!({"deployment": back})
+            }
             ("POST", path) if path.ends_with("/scale") => json!({"service": service(2)}),
             ("GET", path) if path.ends_with("/drain-status") => {
                 let left = 2_usize.saturating_sub(step.fetch_add(1, Ordering::SeqCst));
@@ -273,6 +284,30 @@ async fn names_and_ids_are_both_taken_and_unknown_ones_are_told() {
         "{}",
         stderr(&ended)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_is_steered_with_a_reason_and_can_be_waited_for() {
+    let server = cluster(&["running", "succeeded"], vec![task(1, 2, "running", Some(NODE))]).await;
+    let env = [("ORCH_SERVER_URL", server.url.as_str())];
+    let ended = orch(&["rollout", "pause", "web", "--reason", "odd errors"], &env).await;
+    assert_eq!(
+        stdout(&ended),
+        "web: the rollout of version 2 is paused; `orch rollout continue web` lets it go on\n",
+        "{}",
+        stderr(&ended)
+    );
+    let ended = orch(&["rollout", "continue", "web", "--wait"], &env).await;
+    assert_eq!(stdout(&ended), "web: the rollout of version 2 goes on\n", "{}", stderr(&ended));
+    assert_eq!(ended.status.code(), Some(0));
+    let ended = orch(&["rollout", "abort", "web"], &env).await;
+    assert_eq!(stdout(&ended), "web: going back, version 2 → 1\n", "{}", stderr(&ended));
+    let asked = server.asked();
+    let steered: Vec<_> = asked.iter().filter(|asked| asked.method == "POST").collect();
+    assert_eq!(steered[0].path, format!("/v1/services/{SERVICE}/rollout/pause?reason=odd%20errors"));
+    assert!(steered.iter().all(|asked| asked.header("idempotency-key").is_some()));
+    let ended = orch(&["rollout", "pause"], &env).await;
+    assert_eq!(ended.status.code(), Some(64));
 }
 
 #[tokio::test(flavor = "multi_thread")]

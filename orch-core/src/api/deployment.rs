@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Time, parse_at, time};
 use crate::command::{FieldPath, Rejection};
 use crate::deployment;
+use crate::record::Remark;
 use crate::service::ImageRef;
 
 /// A deployment.
@@ -28,12 +29,15 @@ pub struct Deployment {
     pub max_unavailable: u32,
     /// How many tasks there may be above the replica count.
     pub max_surge: u32,
-    /// Why it failed, was cancelled or superseded.
+    /// Why it failed, was paused, cancelled or superseded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When it fails, if it has not ended by then.
+    /// When it fails, if it has not ended by then; rests while it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Time>,
+    /// Since when it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "time::unset::deserialize")]
+    pub paused_at: Option<Time>,
     /// When it was asked for.
     pub created_at: Time,
     /// When it last changed.
@@ -60,6 +64,7 @@ impl From<&deployment::Deployment> for Deployment {
             max_surge: deployment.policy.max_surge,
             reason: deployment.reason.clone(),
             deadline: (!deployment.status.is_terminal()).then(|| deployment.deadline.into()),
+            paused_at: deployment.paused_at.map(Into::into),
             created_at: deployment.created_at.into(),
             updated_at: deployment.updated_at.into(),
             started_at: deployment.started_at.map(Into::into),
@@ -111,4 +116,25 @@ pub struct RollbackQuery {
     /// Passes a maintenance window.
     #[serde(skip_serializing_if = "super::is_false", deserialize_with = "super::boolean")]
     pub force: bool,
+}
+
+/// Why a person pauses a rollout, lets it go on or breaks it off; kept in the event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SteerQuery {
+    /// One line of at most 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl SteerQuery {
+    /// The remark; none where it is left out or empty.
+    ///
+    /// # Errors
+    /// It is too long, or no line.
+    pub fn parse(&self) -> Result<Option<Remark>, Rejection> {
+        let text = self.reason.as_deref().map(str::trim).filter(|text| !text.is_empty());
+        text.map(|text| parse_at(text, &FieldPath::new("reason"), "one line of at most 200 characters"))
+            .transpose()
+    }
 }

@@ -229,6 +229,12 @@ endpoints! {
     GetServiceRollout = Get "/v1/services/{id}/rollout", User(A::ReadServices), (Nothing, Nothing) => 200 deployment::DeploymentAnswer, Prompt;
     /// Goes back to an earlier version.
     RollBack = Post "/v1/services/{id}/rollback", User(A::RollBack), (deployment::RollbackQuery, Nothing) => 202 deployment::DeploymentAnswer, Prompt;
+    /// Keeps the rollout under way from replacing any further. Idempotent.
+    PauseRollout = Post "/v1/services/{id}/rollout/pause", User(A::PauseRollout), (deployment::SteerQuery, Nothing) => 200 deployment::DeploymentAnswer, Prompt;
+    /// Lets a paused rollout go on. Idempotent.
+    ContinueRollout = Post "/v1/services/{id}/rollout/continue", User(A::ContinueRollout), (deployment::SteerQuery, Nothing) => 200 deployment::DeploymentAnswer, Prompt;
+    /// Breaks the rollout under way off, and goes back to the version it came from; answers the rollback.
+    AbortRollout = Post "/v1/services/{id}/rollout/abort", User(A::AbortRollout), (deployment::SteerQuery, Nothing) => 202 deployment::DeploymentAnswer, Prompt;
     /// One deployment.
     GetRollout = Get "/v1/rollouts/{id}", User(A::ReadServices), (Nothing, Nothing) => 200 deployment::DeploymentAnswer, Prompt;
     /// Tasks of the namespace, by id.

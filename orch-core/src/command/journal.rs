@@ -4,7 +4,7 @@ use super::Ctx;
 use crate::cluster::Transaction;
 use crate::deployment::Deployment;
 use crate::node::{Node, NodeStatus};
-use crate::record::{AuditRecord, Event, EventKind, RelatedObject, Severity};
+use crate::record::{AuditRecord, Event, EventKind, RelatedObject, Remark, Severity};
 use crate::service::Service;
 use crate::task::Task;
 
@@ -42,6 +42,36 @@ impl Ctx<'_> {
         event.details.insert("rollout_id".to_owned(), deployment.id.to_string());
         event.details.insert("status".to_owned(), status.to_owned());
         event
+    }
+
+    /// What a person did to a rollout, by whom and why, in a sentence.
+    pub(super) fn steered(&mut self, verb: &str, because: Option<&Remark>) -> String {
+        let why = because.map_or_else(String::new, |remark| format!(": {remark}"));
+        format!("{verb} by {}{why}", self.who())
+    }
+
+    /// Says in an event who moved a rollout on, held it or broke it off, and why.
+    pub(super) fn sign(&self, event: &mut Event, because: Option<&Remark>) {
+        event.details.insert("by".to_owned(), self.who());
+        if let Some(remark) = because {
+            event.details.insert("why".to_owned(), remark.to_string());
+        }
+    }
+
+    /// The audit record of that.
+    pub(super) fn steering_audit(
+        &mut self,
+        action: &str,
+        service: &Service,
+        deployment: &Deployment,
+        because: Option<&Remark>,
+    ) -> AuditRecord {
+        let mut audit = self.service_audit(action, service);
+        audit.metadata.insert("rollout_id".to_owned(), deployment.id.to_string());
+        if let Some(remark) = because {
+            audit.metadata.insert("why".to_owned(), remark.to_string());
+        }
+        audit
     }
 
     /// An event about a task, in its namespace.

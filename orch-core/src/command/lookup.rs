@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Ctx, Rejection};
 use crate::cluster::{Cluster, Revision};
+use crate::deployment::Deployment;
 use crate::id::{NodeId, ServiceId};
 use crate::name::Namespace;
 use crate::node::Node;
@@ -39,6 +40,17 @@ impl Ctx<'_> {
         let service = self.service(cluster, id)?;
         check_active(service)?;
         Ok(service)
+    }
+
+    /// A service, and its rollout that has not ended.
+    pub(super) fn rollout_under_way<'c>(
+        &self,
+        cluster: &'c Cluster,
+        id: ServiceId,
+    ) -> Result<(&'c Arc<Service>, &'c Arc<Deployment>), Rejection> {
+        let service = self.active_service(cluster, id)?;
+        let none = || Rejection::WrongState(format!("no rollout of {} is under way", service.spec.name));
+        Ok((service, cluster.active_deployment(service.id).ok_or_else(none)?))
     }
 
     /// A node that exists.

@@ -1,6 +1,8 @@
 //! Commands: what may be asked, and what follows. One file each: fields, action, decision, tests.
 
+pub mod abort_rollout;
 pub mod apply_service;
+pub mod continue_rollout;
 pub mod create_service;
 pub mod delete_service;
 pub mod drain_node;
@@ -8,6 +10,7 @@ pub mod heartbeat;
 pub mod namespace;
 pub mod node_admin;
 pub mod node_liveness;
+pub mod pause_rollout;
 pub mod prune;
 pub mod reconcile_service;
 pub mod register_node;
@@ -23,7 +26,9 @@ mod lookup;
 mod standing;
 mod versions;
 
+pub use abort_rollout::AbortRollout;
 pub use apply_service::{Applied, ApplyService};
+pub use continue_rollout::ContinueRollout;
 pub use create_service::CreateService;
 pub use delete_service::DeleteService;
 pub use drain_node::{DrainNode, UncordonNode};
@@ -31,6 +36,7 @@ pub use heartbeat::{HeartbeatNode, UseCredential};
 pub use namespace::{CreateNamespace, DeleteNamespace};
 pub use node_admin::{CordonNode, RemoveNode, ResetNode, RevokeNode};
 pub use node_liveness::NodeFellSilent;
+pub use pause_rollout::PauseRollout;
 pub use prune::PruneState;
 pub use reconcile_service::ReconcileService;
 pub use register_node::{RegisterNode, RegisteredNode};
@@ -125,6 +131,16 @@ impl Ctx<'_> {
             Scope::Cluster => true,
             Scope::Namespace(scope) => scope == namespace,
             Scope::Node(_) => false,
+        }
+    }
+
+    /// Who asks, as events name him.
+    #[must_use]
+    pub fn who(&self) -> String {
+        match self.principal {
+            Principal::User(user) => user.subject.to_string(),
+            Principal::Node(node) => format!("node {}", node.node),
+            Principal::System(part) => (*part).to_owned(),
         }
     }
 

@@ -40,34 +40,11 @@ impl Command for RollBack {
         }
         let target = self.target(cluster, before)?;
         let mut transaction = Transaction::default();
-        let reason = "rolled back on request";
-        end_deployment(cluster, ctx, &mut transaction, before, DeploymentStatus::Superseded, reason);
-        let service = Service {
-            spec: before.spec.gone_back_to(&target.spec),
-            version: target.version,
-            revision: ctx.revision,
-            updated_at: ctx.now,
-            ..Service::clone(before)
-        };
-        let policy = RolloutPolicy {
-            max_unavailable: 1,
-            max_surge: 0,
-            on_failure: OnFailure::Pause,
-            ..target.spec.rollout.clone()
-        };
-        let rollback = deployment(ctx, &service, Some(before.version), DeploymentStatus::RollingBack, policy);
-        let message = format!(
-            "rollback of {} from version {} to {} began",
-            service.spec.name, before.version, target.version
-        );
-        let mut event = ctx.service_event(EventKind::ServiceRollbackStarted, &service, message);
-        event.details.insert("rollout_id".to_owned(), rollback.id.to_string());
-        transaction.events.push(event);
-        let mut audit = ctx.service_audit("service.rollback", &service);
-        audit.metadata.insert("to_version".to_owned(), target.version.to_string());
+        let end = (DeploymentStatus::Superseded, "rolled back on request");
+        let rollback = begin_rollback(cluster, ctx, &mut transaction, before, target, end);
+        let mut audit = ctx.service_audit("service.rollback", before);
+        audit.metadata.insert("to_version".to_owned(), rollback.to_version.to_string());
         transaction.audit.push(audit);
-        write(&mut transaction, service);
-        let rollback = write_deployment(&mut transaction, rollback);
         let id = rollback.id;
         Ok(Decision::commit(transaction, rollback).about(id))
     }
@@ -107,6 +84,39 @@ impl RollBack {
             Rejection::WrongState(format!("{} has no earlier version to go back to", service.spec.name))
         })
     }
+}
+
+/// Writes that a service goes back to an earlier version. The deployment under way, if any, ends as `end` says.
+pub(super) fn begin_rollback(
+    cluster: &Cluster,
+    ctx: &mut Ctx<'_>,
+    transaction: &mut Transaction,
+    before: &Service,
+    target: &ServiceRevision,
+    (status, reason): (DeploymentStatus, &str),
+) -> Arc<Deployment> {
+    end_deployment(cluster, ctx, transaction, before, status, reason);
+    let service = Service {
+        spec: before.spec.gone_back_to(&target.spec),
+        version: target.version,
+        revision: ctx.revision,
+        updated_at: ctx.now,
+        ..before.clone()
+    };
+    let policy = RolloutPolicy {
+        max_unavailable: 1,
+        max_surge: 0,
+        on_failure: OnFailure::Pause,
+        ..target.spec.rollout.clone()
+    };
+    let rollback = deployment(ctx, &service, Some(before.version), DeploymentStatus::RollingBack, policy);
+    let (name, from, to) = (&service.spec.name, before.version, target.version);
+    let message = format!("rollback of {name} from version {from} to {to} began");
+    let mut event = ctx.service_event(EventKind::ServiceRollbackStarted, &service, message);
+    event.details.insert("rollout_id".to_owned(), rollback.id.to_string());
+    transaction.events.push(event);
+    write(transaction, service);
+    write_deployment(transaction, rollback)
 }
 
 #[cfg(test)]

@@ -86,6 +86,8 @@ pub(super) fn deployment(
         deadline: ctx.now + policy.deadline,
         policy,
         reason: None,
+        paused_at: None,
+        continued_at: None,
         created_at: ctx.now,
         updated_at: ctx.now,
         started_at: None,
@@ -107,6 +109,7 @@ pub(super) fn end_deployment(
     let ended = Deployment {
         status,
         reason: Some(reason.to_owned()),
+        paused_at: None,
         updated_at: ctx.now,
         completed_at: Some(ctx.now),
         ..Deployment::clone(active)

@@ -33,9 +33,15 @@ pub struct Deployment {
     pub policy: RolloutPolicy,
     /// When it fails, if it has not ended by then. Rests while paused.
     pub deadline: Timestamp,
-    /// A sentence for people: why it failed, was cancelled or superseded.
+    /// A sentence for people: why it failed, was paused, cancelled or superseded.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Since when it is paused; `None`: it is not.
+    #[serde(default)]
+    pub paused_at: Option<Timestamp>,
+    /// When it last went on after a pause. What failed before that was seen by the person who let it go on.
+    #[serde(default)]
+    pub continued_at: Option<Timestamp>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -53,5 +59,38 @@ impl Deployment {
     #[must_use]
     pub fn is_rollback(&self) -> bool {
         self.from_version.is_some_and(|from| self.to_version < from)
+    }
+
+    /// The same, paused from now on: its deadline rests.
+    #[must_use]
+    pub fn paused(&self, now: Timestamp, reason: String) -> Self {
+        Self {
+            status: DeploymentStatus::Paused,
+            reason: Some(reason),
+            paused_at: Some(now),
+            updated_at: now,
+            ..self.clone()
+        }
+    }
+
+    /// The same, under way again. It has as long as was left when it was paused; where nothing was left, as long as it had
+    /// in the beginning.
+    #[must_use]
+    pub fn continued(&self, now: Timestamp) -> Self {
+        let left = self.deadline.since(self.paused_at.unwrap_or(self.updated_at));
+        let left = if left.is_zero() { self.policy.deadline } else { left };
+        Self {
+            status: if self.is_rollback() {
+                DeploymentStatus::RollingBack
+            } else {
+                DeploymentStatus::Running
+            },
+            reason: None,
+            deadline: now + left,
+            paused_at: None,
+            continued_at: Some(now),
+            updated_at: now,
+            ..self.clone()
+        }
     }
 }

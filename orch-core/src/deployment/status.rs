@@ -22,7 +22,7 @@ pub enum DeploymentStatus {
     Failed,
     /// A newer deployment took its place.
     Superseded,
-    /// The service was deleted meanwhile.
+    /// A person broke it off, or the service was deleted meanwhile.
     Cancelled,
 }
 

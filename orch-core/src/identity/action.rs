@@ -62,6 +62,12 @@ actions! {
     ScaleService = "service.scale", Some(Role::Operator), Namespace;
     /// Roll out another image.
     RollOut = "service.rollout", Some(Role::Operator), Namespace;
+    /// Keep a rollout from replacing any further.
+    PauseRollout = "service.rollout.pause", Some(Role::Operator), Namespace;
+    /// Let a paused rollout go on.
+    ContinueRollout = "service.rollout.continue", Some(Role::Operator), Namespace;
+    /// Break a rollout off and go back.
+    AbortRollout = "service.rollout.abort", Some(Role::Operator), Namespace;
     /// Go back to an earlier version.
     RollBack = "service.rollback", Some(Role::Operator), Namespace;
     /// Delete a service.

@@ -82,11 +82,12 @@ fn want(pass: &mut Pass<'_, '_>, slot: Slot) -> Option<(Version, Want)> {
 }
 
 /// The version that a new task of a slot has: the service's. While a rollout is paused, each slot keeps what it had, and a new
-/// slot gets what the rollout came from, so that what failed does not spread (M28, M29).
+/// slot gets what the rollout came from, so that what failed does not spread (M28, M29); of a paused rollback, what it goes to.
 fn version_for(pass: &Pass<'_, '_>, slot: Slot) -> Version {
     let target = pass.wanted.version;
     let Some(deployment) = pass.deployment.as_ref().filter(|_| pass.is_paused()) else { return target };
-    let before = pass.slots.get(slot).and_then(version_of_slot).or(deployment.from_version);
+    let proven = if deployment.is_rollback() { Some(target) } else { deployment.from_version };
+    let before = pass.slots.get(slot).and_then(version_of_slot).or(proven);
     before.filter(|version| pass.version(*version).is_some()).unwrap_or(target)
 }
 

@@ -32,6 +32,8 @@ pub(super) fn go_back(pass: &mut Pass<'_, '_>, failed: &Deployment) {
         deadline: now + policy.deadline,
         policy,
         reason: None,
+        paused_at: None,
+        continued_at: None,
         created_at: now,
         updated_at: now,
         started_at: None,

@@ -38,8 +38,13 @@ pub(super) fn judge(pass: &mut Pass<'_, '_>) {
 
 /// The first task of the new version that will not come up, in words.
 fn culprit(pass: &Pass<'_, '_>, deployment: &Deployment) -> Option<String> {
-    let ours =
-        |task: &Task| task.version == deployment.to_version && task.created_at >= deployment.created_at;
+    // What failed before a person let the rollout go on is forgiven; the same failure after that is not.
+    let since = deployment.continued_at.unwrap_or(deployment.created_at);
+    let ours = |task: &Task| {
+        task.version == deployment.to_version
+            && task.created_at >= deployment.created_at
+            && task.status_since >= since
+    };
     for (slot, tasks) in pass.slots.iter() {
         let name = pass.name(slot);
         for task in tasks.ended.iter().filter(|task| ours(task) && task.desired == DesiredStatus::Running) {
@@ -181,6 +186,7 @@ pub(super) fn change(
     let row = Deployment {
         status,
         reason: reason.clone(),
+        paused_at: (status == DeploymentStatus::Paused).then_some(now),
         updated_at: now,
         started_at: before.started_at.or_else(|| pass.stepped.then_some(now)),
         completed_at: status.is_terminal().then_some(now),

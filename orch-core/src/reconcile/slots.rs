@@ -9,7 +9,7 @@ use crate::control_plane::ClusterPolicy;
 use crate::id::TaskId;
 use crate::node::{NodeStatus, OfflineCause};
 use crate::service::{Service, Version};
-use crate::task::{Health, Slot, Task, TaskStatus};
+use crate::task::{Health, Slot, StopCause, Task, TaskStatus};
 use crate::time::Timestamp;
 
 /// What has become of a task's node.
@@ -188,8 +188,12 @@ fn availability(
     }
 }
 
-/// Which version a slot had last.
+/// Which version a slot had last. What was taken back beside another task of the slot is none that it had.
 pub(super) fn version_of_slot(slot: &SlotTasks) -> Option<Version> {
+    let taken_back =
+        |task: &&Arc<Task>| matches!(task.stop_cause, Some(StopCause::Surplus | StopCause::Outdated));
+    let past = || slot.stopping.iter().map(|(task, _)| task).chain(&slot.ended);
+    let had = || past().filter(|task| !taken_back(task)).max_by_key(|task| age_key(task));
     let active = slot.active.iter().map(|replica| &replica.task).max_by_key(|task| age_key(task));
-    active.or_else(|| slot.newest_past()).map(|task| task.version)
+    active.or_else(had).or_else(|| slot.newest_past()).map(|task| task.version)
 }

@@ -3,7 +3,9 @@
 pub mod audit;
 pub mod event;
 pub mod receipt;
+pub mod remark;
 
 pub use audit::{ActorType, AuditRecord, Outcome};
 pub use event::{Event, EventKind, RelatedObject, Severity};
 pub use receipt::{Receipt, ReceiptKey, RequestDigest};
+pub use remark::Remark;

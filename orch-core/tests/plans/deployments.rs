@@ -193,6 +193,84 @@ fn a_paused_rollout_replaces_nothing_but_scale_failures_and_drains_go_on() {
     site.deployment_is(DeploymentStatus::Paused);
 }
 
+/// M28: a pause holds the rollout, never the reconciler. Removing `is_paused` from `version_for` or `is_up_to_date` fails it.
+#[test]
+fn a_person_pauses_a_rollout_and_lost_tasks_are_still_replaced() {
+    use orch_core::command::{ContinueRollout, PauseRollout};
+    let mut site = Site::settled(&["a", "b", "c"], checked(3));
+    site.roll_out("web:2", 0, 1);
+    site.look();
+    site.agents();
+    site.look(); // slot 1 is replaced, slot 2 is on its way
+    let service = site.service;
+    site.world.execute(PauseRollout { service, because: None }).unwrap();
+    site.settle();
+    let versions = |site: &Site| site.versions().iter().map(|version| version.0).sum::<u32>();
+    assert_eq!(
+        versions(&site),
+        2 + 1 + 1,
+        "one is replaced, the one on its way is taken back: {}",
+        site.running()
+    );
+    let (lost, deadline) = (site.task(2), site.deployment().deadline);
+    site.gone(
+        site.world.cluster.node(lost.node.unwrap()).unwrap().name.clone().as_str(),
+        orch_core::node::OfflineCause::Silent,
+    );
+    site.advance(3_600);
+    site.settle();
+    assert_eq!((site.available(), versions(&site)), (3, 2 + 1 + 1), "{}", site.running());
+    assert_eq!(site.deployment().deadline, deadline, "paused, whatever the time");
+    site.deployment_is(DeploymentStatus::Paused);
+
+    site.world.execute(ContinueRollout { service, because: None }).unwrap();
+    site.settle();
+    site.deployment_is(DeploymentStatus::Succeeded);
+    assert_eq!(versions(&site), 6);
+}
+
+#[test]
+fn a_rollout_that_paused_by_itself_goes_on_and_pauses_again_only_for_a_new_failure() {
+    use orch_core::command::ContinueRollout;
+    let mut spec = checked(2);
+    spec.rollout.on_failure = OnFailure::Pause;
+    let mut site = Site::settled(&["a", "b", "c"], spec);
+    site.roll_out("web:2", 0, 1);
+    site.look();
+    site.fail(1, FailureKind::Exited);
+    site.look();
+    site.deployment_is(DeploymentStatus::Paused);
+    let service = site.service;
+    site.advance(60);
+    site.world.execute(ContinueRollout { service, because: None }).unwrap();
+    site.look();
+    site.deployment_is(DeploymentStatus::Running);
+    site.fail(1, FailureKind::Exited);
+    site.look();
+    site.deployment_is(DeploymentStatus::Paused);
+    site.advance(60);
+    site.world.execute(ContinueRollout { service, because: None }).unwrap();
+    site.settle();
+    site.deployment_is(DeploymentStatus::Succeeded);
+}
+
+#[test]
+fn an_aborted_rollout_goes_back_and_keeps_what_was_not_replaced_yet() {
+    use orch_core::command::AbortRollout;
+    let mut site = Site::settled(&["a", "b", "c"], checked(3));
+    let before = site.tasks();
+    site.roll_out("web:2", 0, 1);
+    site.look();
+    site.agents();
+    site.look(); // slot 1 is replaced, slot 2 is on its way
+    site.world.execute(AbortRollout { service: site.service, because: None }).unwrap();
+    site.settle();
+    site.deployment_is(DeploymentStatus::RolledBack);
+    assert!(site.versions().iter().all(|version| version.0 == 1), "{}", site.running());
+    let kept = before.iter().filter(|task| site.world.cluster.task(task.id).is_some_and(|t| t.is_active()));
+    assert_eq!(kept.count(), 2, "{}", site.running());
+}
+
 #[test]
 fn a_deployment_without_replicas_is_done_at_once() {
     let mut site = Site::new(&[], web_spec("web", 0));

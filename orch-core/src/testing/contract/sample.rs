@@ -165,6 +165,8 @@ impl Sample {
             policy: RolloutPolicy::default(),
             deadline: NOW + Duration::from_secs(600),
             reason: Some("the deadline passed".to_owned()),
+            paused_at: Some(NOW),
+            continued_at: Some(NOW),
             created_at: NOW,
             updated_at: NOW,
             started_at: Some(NOW),

@@ -1,11 +1,15 @@
 //! Deployments; the routes call them rollouts.
 
+use std::sync::Arc;
+
 use axum::extract::State;
-use orch_core::api::deployment::DeploymentAnswer;
-use orch_core::api::endpoint as ep;
-use orch_core::command::{self, Rejection};
+use orch_core::api::deployment::{DeploymentAnswer, SteerQuery};
+use orch_core::api::endpoint::{self as ep, Endpoint};
+use orch_core::command::{self, Command, Rejection};
 use orch_core::control_plane::query::ReadServices;
-use orch_core::id::DeploymentId;
+use orch_core::deployment::Deployment;
+use orch_core::id::{DeploymentId, ServiceId};
+use orch_core::record::Remark;
 use orch_core::service::Version;
 
 use super::super::App;
@@ -31,6 +35,42 @@ pub(crate) async fn roll_back(
     let command = command::RollBack { service: call.id()?, to_version: call.query.to_version.map(Version) };
     let deployment = app.control.execute_with(call.permit, command, call.options).await?;
     Ok(Answer(DeploymentAnswer { deployment: deployment.as_ref().into() }))
+}
+
+/// Carries out a command on the rollout under way of the service of the path.
+async fn steer<E, C>(
+    app: App,
+    call: Call<E, C>,
+    command: impl FnOnce(ServiceId, Option<Remark>) -> C,
+) -> Reply<E>
+where
+    E: Endpoint<Query = SteerQuery, Response = DeploymentAnswer>,
+    C: Command<Output = Arc<Deployment>>,
+{
+    let command = command(call.id()?, call.query.parse()?);
+    let deployment = app.control.execute_with(call.permit, command, call.options).await?;
+    Ok(Answer(DeploymentAnswer { deployment: deployment.as_ref().into() }))
+}
+
+pub(crate) async fn pause(
+    State(app): State<App>,
+    call: Call<ep::PauseRollout, command::PauseRollout>,
+) -> Reply<ep::PauseRollout> {
+    steer(app, call, |service, because| command::PauseRollout { service, because }).await
+}
+
+pub(crate) async fn go_on(
+    State(app): State<App>,
+    call: Call<ep::ContinueRollout, command::ContinueRollout>,
+) -> Reply<ep::ContinueRollout> {
+    steer(app, call, |service, because| command::ContinueRollout { service, because }).await
+}
+
+pub(crate) async fn abort(
+    State(app): State<App>,
+    call: Call<ep::AbortRollout, command::AbortRollout>,
+) -> Reply<ep::AbortRollout> {
+    steer(app, call, |service, because| command::AbortRollout { service, because }).await
 }
 
 pub(crate) async fn newest(

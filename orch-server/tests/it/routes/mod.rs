@@ -2,4 +2,5 @@
 
 mod agents;
 mod health;
+mod rollouts;
 mod services;
