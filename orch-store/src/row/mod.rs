@@ -1,4 +1,4 @@
-//! The tables, a file each: the entity, and how a value of the domain becomes a row and a row a value again. Rows do not
+//! The tables: the entity of each, and how a value of the domain becomes a row and a row a value again. Rows do not
 //! leave this crate.
 #![allow(
     unreachable_pub,
@@ -7,16 +7,12 @@
 )]
 
 pub(crate) mod audit;
-pub(crate) mod credential;
-pub(crate) mod deployment;
+mod document;
 pub(crate) mod event;
-pub(crate) mod namespace;
-pub(crate) mod node;
 pub(crate) mod receipt;
-pub(crate) mod service;
 pub(crate) mod service_revision;
-pub(crate) mod task;
 
+pub(crate) use document::{credential, deployment, namespace, node, service, task};
 use orch_core::cluster::Change;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, Value};
 use serde::de::DeserializeOwned;
