@@ -6,6 +6,7 @@
 mod binaries;
 mod crashes;
 mod daemon;
+mod dev;
 mod drains;
 mod engine;
 mod http;
@@ -15,3 +16,4 @@ mod poll;
 mod processes;
 mod secrets;
 mod site;
+mod tls;

@@ -14,6 +14,7 @@ use crate::engine::{self, Container};
 use crate::http;
 use crate::poll::until;
 use crate::processes;
+use crate::tls::Files;
 
 /// What admits agents here.
 pub(crate) const TOKEN: &str = "a-registration-token-of-this-test";
@@ -43,6 +44,8 @@ pub(crate) struct Site {
     server: Option<Daemon>,
     agents: BTreeMap<String, Agent>,
     runtime: &'static str,
+    /// All connections are TLS.
+    tls: Option<Files>,
     folder: TempDir,
     /// On a tmpfs.
     memory: TempDir,
@@ -56,6 +59,15 @@ impl Site {
 
     /// The same, on that runtime.
     pub(crate) fn on(runtime: &'static str, agents: &[&str]) -> Self {
+        Self::set_up(runtime, false, agents)
+    }
+
+    /// The same on the Docker Engine, with TLS between all of them and an authority that nobody else knows.
+    pub(crate) fn over_tls(agents: &[&str]) -> Self {
+        Self::set_up("docker", true, agents)
+    }
+
+    fn set_up(runtime: &'static str, tls: bool, agents: &[&str]) -> Self {
         let folder = TempDir::with_prefix("orch-e2e-").unwrap();
         let unique = folder.path().file_name().unwrap().to_string_lossy().to_ascii_lowercase();
         let mut site = Self {
@@ -66,6 +78,7 @@ impl Site {
             server: None,
             agents: BTreeMap::new(),
             runtime,
+            tls: tls.then(|| Files::make(folder.path())),
             folder,
             memory: TempDir::with_prefix_in("orch-e2e-", "/dev/shm").unwrap(),
         };
@@ -77,6 +90,12 @@ impl Site {
         agents.iter().for_each(|name| site.start_agent(name));
         agents.iter().for_each(|name| site.wait_for_agent(name));
         site
+    }
+
+    /// Where the server is.
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -94,9 +113,12 @@ impl Site {
             ("ORCH_LOG_LEVEL", "debug,sqlx=info,hyper=info"),
         ]
         .map(|(name, value)| (name, value.to_owned()));
-        self.server = Some(Daemon::start("orch-server", &self.path("server.log"), &env, &[]));
-        until("the server is ready", || {
-            http::get(self.port, "/readyz").ok().filter(|(status, _)| *status == 200)
+        let tls = self.tls.as_ref().map_or_else(Vec::new, Files::server_flags);
+        let tls: Vec<&str> = tls.iter().map(String::as_str).collect();
+        self.server = Some(Daemon::start("orch-server", &self.path("server.log"), &env, &tls));
+        until("the server is ready", || match &self.tls {
+            Some(_) => (self.orch(&["whoami"]).code == 0).then_some(()),
+            None => http::get(self.port, "/readyz").ok().filter(|(status, _)| *status == 200).map(drop),
         });
     }
 
@@ -128,7 +150,7 @@ impl Site {
         let port = free_port();
         let mut env = vec![
             ("ORCH_NODE_NAME", node.to_owned()),
-            ("ORCH_SERVER_URL", format!("http://127.0.0.1:{}", self.port)),
+            ("ORCH_SERVER_URL", self.url()),
             ("ORCH_AGENT_ADDR", format!("127.0.0.1:{port}")),
             ("ORCH_DATA_DIR", self.agent_folder(folder).to_str().unwrap().to_owned()),
             ("ORCH_SECRETS_TMPFS", self.memory.path().to_str().unwrap().to_owned()),
@@ -136,7 +158,11 @@ impl Site {
         ];
         env.extend(token.map(|token| ("ORCH_AGENT_REGISTRATION_TOKEN", token.to_owned())));
         let log = self.path(&format!("agent-{folder}.log"));
-        let daemon = Daemon::start("orch-agent", &log, &env, &["--runtime", self.runtime]);
+        let mut flags = vec!["--runtime", self.runtime];
+        if let Some(files) = &self.tls {
+            flags.extend(["--ca-file", files.authority.to_str().unwrap()]);
+        }
+        let daemon = Daemon::start("orch-agent", &log, &env, &flags);
         self.agents.insert(folder.to_owned(), Agent { daemon, port });
     }
 
@@ -176,8 +202,11 @@ impl Site {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("orch"));
         command.args(arguments).env_clear().envs(inherited()).env("HOME", self.folder.path());
-        command.env("ORCH_SERVER_URL", format!("http://127.0.0.1:{}", self.port));
+        command.env("ORCH_SERVER_URL", self.url());
         command.env("ORCH_TOKEN", &self.user).env("ORCH_JWT_SECRET", JWT_SECRET);
+        if let Some(files) = &self.tls {
+            command.env("ORCH_CA_FILE", &files.authority);
+        }
         command
     }
 
@@ -285,6 +314,6 @@ pub(crate) fn port_of(task: &Value) -> u16 {
     task["ports"][0]["published_port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap()
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
