@@ -8,7 +8,7 @@ use orch_core::command::{CreateService, ReconcileService};
 use orch_core::name::Namespace;
 use orch_core::node::Resources;
 use orch_core::schedule::FilterAndScore;
-use orch_core::service::{Constraint, Operator, ServiceSpec};
+use orch_core::service::{Constraint, Rule, ServiceSpec};
 use orch_core::testing::decide::{World, web_spec};
 
 use crate::report::{Goal, Report, median};
@@ -108,12 +108,12 @@ fn spec(at: usize) -> ServiceSpec {
         other => u32::try_from(other).unwrap_or(1) - 5,
     };
     let mut spec = web_spec(&format!("service-{at}"), replicas);
-    let constraint = |key: &str, operator, value: String| Constraint { key: key.to_owned(), operator, value };
+    let unless = |key: &str, value: String| Constraint { key: key.to_owned(), rule: Rule::NotEquals(value) };
     if !at.is_multiple_of(9) {
-        spec.constraints.push(constraint("zone", Operator::NotEquals, format!("z{}", at % 9 % ZONES)));
+        spec.constraints.push(unless("zone", format!("z{}", at % 9 % ZONES)));
     }
     if !at.is_multiple_of(3) {
-        spec.constraints.push(constraint("disk", Operator::NotEquals, DISKS[at % DISKS.len()].to_owned()));
+        spec.constraints.push(unless("disk", DISKS[at % DISKS.len()].to_owned()));
     }
     let millis = 50 + 50 * (at as u64 % 5);
     spec.template.requests = Resources::new(millis, (64 + 32 * (at as u64 % 7)) << 20);

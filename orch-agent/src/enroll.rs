@@ -1,6 +1,7 @@
 //! First contact, and every one after a lost identity: re-enrolment is a state of the loop, not a restart.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use orch_core::agent::{AgentApiError, RegisterRequest, Registered};
 use orch_core::env::EnvExt as _;
@@ -11,8 +12,12 @@ use crate::heartbeat;
 use crate::retry::Retry;
 use crate::shared::{Shared, retry_after};
 
+/// How long the first registration waits for an engine that says what it is.
+const FACTS_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Registers, keeps the registration alive, and registers again whenever it is lost. Ends only for a revoked node.
 pub(crate) async fn run(shared: &Shared) {
+    await_facts(shared).await;
     loop {
         let Some(registered) = register(shared).await else { break };
         let session = Arc::new(Session::new(&registered));
@@ -45,6 +50,16 @@ pub(crate) async fn run(shared: &Shared) {
     std::future::pending::<()>().await;
 }
 
+/// Lets the first registration tell the facts, if they can be had at once; a heartbeat tells what is found later.
+async fn await_facts(shared: &Shared) {
+    let mut facts = shared.facts.subscribe();
+    tokio::select! {
+        biased;
+        _ = facts.wait_for(Option::is_some) => {}
+        () = shared.env.sleep(FACTS_PATIENCE) => {}
+    }
+}
+
 /// Tries until it is let in; `None` if the node is revoked.
 async fn register(shared: &Shared) -> Option<Registered> {
     let mut retry = Retry::new("registering");
@@ -68,6 +83,7 @@ async fn try_register(shared: &Shared) -> Result<Registered, AgentApiError> {
         name: config.name.clone(),
         advertise_address: config.advertise_address.clone(),
         labels: config.labels.clone(),
+        facts: shared.facts.borrow().clone().unwrap_or_default(),
         capacity: config.capacity,
         allocatable: config.allocatable,
         agent_version: config.version.clone(),

@@ -19,10 +19,18 @@ pub(crate) async fn run(shared: &Shared, session: &Session, mut interval: Durati
     let at_most = shared.config.heartbeat_interval.unwrap_or(Duration::MAX);
     interval = interval.min(at_most);
     let mut wait = about(&shared.env, interval);
+    // Told once in each registration, and again when they change: engines are upgraded under running agents.
+    let mut told = None;
     loop {
         let beat = async {
             shared.env.sleep(wait).await;
-            send(shared, session, Heartbeat::default()).await
+            let facts = shared.facts.borrow().clone();
+            let news = facts.clone().filter(|_| facts != told);
+            let answer = send(shared, session, Heartbeat { facts: news, ..Heartbeat::default() }).await;
+            if answer.is_ok() {
+                told = facts;
+            }
+            answer
         };
         let answer = tokio::select! {
             biased;

@@ -24,6 +24,7 @@ mod credential;
 mod enroll;
 mod entry;
 mod execute;
+mod facts;
 mod heartbeat;
 mod logs;
 pub mod machine;
@@ -116,6 +117,7 @@ impl Agent {
             let parts = async {
                 tokio::join!(
                     Box::pin(enroll::run(&shared)),
+                    Box::pin(facts::run(&shared)),
                     Box::pin(poll::run(&shared, streams)),
                     Box::pin(execute::Conductor::new(Arc::clone(&shared)).run()),
                     Box::pin(report::run(&shared)),
@@ -188,6 +190,7 @@ impl AgentBuilder {
                 config: self.config,
                 boot,
                 session: watch::Sender::new(None),
+                facts: watch::Sender::new(None),
                 goal: watch::Sender::new(Goal::default()),
                 streaks: watch::Sender::new(BTreeMap::new()),
                 outbox: report::Outbox::default(),

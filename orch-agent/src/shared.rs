@@ -9,6 +9,7 @@ use orch_core::agent::{AgentApi, AgentApiError, DesiredSet};
 use orch_core::converge::Streak;
 use orch_core::env::{EnvExt as _, SharedEnv};
 use orch_core::id::{BootId, TaskId};
+use orch_core::node::NodeFacts;
 use orch_core::runtime::ContainerRuntime;
 use tokio::sync::{Notify, watch};
 
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) boot: BootId,
     /// The registration that is alive, if any.
     pub(crate) session: watch::Sender<Option<Arc<Session>>>,
+    /// What the node is by itself; `None` before the runtime was asked.
+    pub(crate) facts: watch::Sender<Option<NodeFacts>>,
     pub(crate) goal: watch::Sender<Goal>,
     pub(crate) streaks: watch::Sender<BTreeMap<TaskId, Streak>>,
     pub(crate) outbox: Outbox,

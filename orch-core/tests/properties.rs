@@ -238,6 +238,7 @@ fn register(world: &mut World, name: u8, key: bool) -> Result<(), Rejection> {
     let resources = Resources::new(500, 1 << 30);
     let command = RegisterNode {
         claim: RegistrationClaim {
+            facts: Default::default(),
             advertise_address: "127.0.0.1".to_owned(),
             labels: BTreeMap::new(),
             capacity: resources,

@@ -46,6 +46,7 @@ impl Pretender {
     async fn register(url: &str, name: &str) -> Self {
         let api = HttpAgentApi::new(&Client::builder().server(url)).unwrap();
         let claim = RegistrationClaim {
+            facts: Default::default(),
             name: name.parse().unwrap(),
             advertise_address: "127.0.0.1".to_owned(),
             labels: [("zone".to_owned(), "a".to_owned())].into(),

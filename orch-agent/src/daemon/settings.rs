@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use orch_agent::{NodePolicy, machine};
 use orch_core::name::NodeName;
+use orch_core::node::NodeFacts;
 use orch_core::secret::Secret;
 use serde::Deserialize;
 
@@ -202,6 +203,9 @@ impl Settings {
             Some(pairs) => parse_labels(&pairs, &mut problems),
             None => file.labels,
         };
+        for key in labels.keys().filter(|key| NodeFacts::KEYS.contains(&key.as_str())) {
+            problems.push(format!("label {key}: that is a fact, which the agent finds itself; choose another key"));
+        }
         let servers = text(flags.server_url).or_else(|| text(file.server_url));
         let servers = servers.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
         let servers = servers.split(',').map(|url| url.trim().to_owned()).filter(|u| !u.is_empty()).collect();

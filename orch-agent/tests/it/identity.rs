@@ -102,3 +102,17 @@ async fn a_stopping_agent_does_not_wait_for_a_server_that_is_away() {
     node.stop().await;
     assert!(begun.elapsed() <= Duration::from_secs(6));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_says_what_it_is_and_tells_of_another_engine() {
+    let mut node = Node::new();
+    node.start();
+    node.until("it is registered", || node.server.registrations() == 1).await;
+    let facts = node.server.last_registration().claim.facts;
+    assert_eq!(facts.os.as_deref(), Some("linux"));
+    assert_eq!((facts.engine.as_deref(), facts.engine_version.as_deref()), (Some("fake"), Some("1")));
+    assert!(facts.arch.is_some());
+    let told = || node.server.heartbeats().iter().filter_map(|beat| beat.facts.clone()).collect::<Vec<_>>();
+    node.until("heartbeats come", || node.server.heartbeats().len() >= 4).await;
+    assert_eq!(told(), [facts.clone()], "said once, not with every heartbeat");
+}

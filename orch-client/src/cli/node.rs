@@ -207,14 +207,17 @@ fn inspect(node: Node, out: &Output) -> Result<(), CliError> {
     if out.is_json() {
         return out.json(&NodeAnswer { node });
     }
-    let labels = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+    let pairs = |map: &std::collections::BTreeMap<String, String>| {
+        map.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+    };
     let amount = |r: orch_core::api::Resources| format!("{} CPU, {}", cores(r.cpu.0), bytes(r.memory.0));
     out.fields(&[
         ("Name", node.hostname.clone()),
         ("Id", node.id.clone()),
         ("Status", status(&node)),
         ("Address", node.advertise_address.clone()),
-        ("Labels", labels.join(", ")),
+        ("Labels", pairs(&node.labels)),
+        ("Facts", pairs(&node.facts)),
         ("Capacity", amount(node.capacity)),
         ("Allocatable", amount(node.allocatable)),
         ("Reserved", amount(node.reserved)),

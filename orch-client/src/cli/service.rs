@@ -93,13 +93,7 @@ async fn inspect(client: &Client, name: &str, out: &Output) -> Result<(), CliErr
     let secrets = spec.secret_refs.iter().map(|secret| secret.name.clone()).collect::<Vec<_>>();
     let requests = spec.resource_requirements.requests;
     let limits = spec.resource_requirements.limits;
-    let constraints = spec.placement_constraints.iter().map(|constraint| {
-        let sign = match constraint.operator {
-            orch_core::api::spec::Operator::Equals => "=",
-            orch_core::api::spec::Operator::NotEquals => "≠",
-        };
-        format!("{}{sign}{}", constraint.key, constraint.value)
-    });
+    let constraints = spec.placement_constraints.iter().map(orch_core::api::spec::Constraint::describe);
     out.fields(&[
         ("Name", spec.name.clone()),
         ("Id", service.id.clone()),

@@ -410,3 +410,31 @@ fn no_text_makes_the_reader_panic() {
         })
         .unwrap();
 }
+
+#[test]
+fn placement_has_rules_and_a_strategy_in_both_spellings() {
+    let spec = one("
+name: web
+image: web:1
+placement:
+  strategy: binpack
+  labels: {zone: a}
+  constraints:
+    - {key: node.arch, operator: in, values: [amd64, arm64]}
+    - {key: gpu, operator: not-exists}
+");
+    let rules: Vec<_> = spec.placement_constraints.iter().map(|rule| rule.describe()).collect();
+    assert_eq!(rules, ["zone=a", "node.arch in [amd64, arm64]", "gpu absent"]);
+    assert_eq!(spec.placement_strategy, orch_core::api::spec::Strategy::Binpack);
+
+    let wrong = orch_client::deploy_file::parse(
+        "name: web\nimage: web:1\nplacement:\n  strategy: pack\n  constraints:\n    - {key: a, operator: in, value: b}\n",
+    );
+    let wrong = wrong.unwrap_err().in_file("f");
+    assert!(wrong.contains("f:4:13: placement.strategy: `pack` is none of `spread`, `binpack`"), "{wrong}");
+    let wrong = orch_client::deploy_file::parse(
+        "name: web\nimage: web:1\nplacement:\n  constraints:\n    - {key: a, operator: in, value: b}\n",
+    );
+    let wrong = wrong.unwrap_err().in_file("f");
+    assert!(wrong.starts_with("f:5:36: placement.constraints[0].value: given where several"), "{wrong}");
+}

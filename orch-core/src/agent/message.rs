@@ -6,7 +6,7 @@ use super::DesiredVersion;
 use crate::cluster::Revision;
 use crate::id::{ClusterId, NodeId};
 use crate::identity::{KeyProof, RegistrationClaim};
-use crate::node::{Incarnation, Resources};
+use crate::node::{Incarnation, NodeFacts, Resources};
 use crate::secret::Secret;
 
 /// What an agent shows with every call once it is registered.
@@ -59,6 +59,8 @@ pub struct Heartbeat {
     pub allocatable: Option<Resources>,
     /// Labels, if they changed.
     pub labels: Option<std::collections::BTreeMap<String, String>>,
+    /// Facts, if they changed: the engine may be another one.
+    pub facts: Option<NodeFacts>,
     /// The agent stops now.
     pub shutdown: bool,
     /// Version of the agent, if it changed.

@@ -19,7 +19,7 @@ use crate::cluster::Revision;
 use crate::command::{FieldPath, Rejection};
 use crate::id::{BootId, ClusterId, NodeId};
 use crate::identity::{KeyProof, RegistrationClaim};
-use crate::node::Incarnation;
+use crate::node::{Incarnation, NodeFacts};
 use crate::task::TaskReport;
 use crate::time::Timestamp;
 
@@ -48,6 +48,9 @@ pub struct RegisterRequest {
     /// Its labels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_is_default")]
     pub labels: BTreeMap<String, String>,
+    /// What it is by itself.
+    #[serde(skip_serializing_if = "NodeFacts::is_empty")]
+    pub facts: NodeFacts,
     /// What the machine has.
     pub capacity: Resources,
     /// What tasks may use.
@@ -81,6 +84,7 @@ impl RegisterRequest {
             node_name: claim.name.to_string(),
             advertise_address: claim.advertise_address.clone(),
             labels: claim.labels.clone(),
+            facts: claim.facts.clone(),
             capacity: claim.capacity.into(),
             allocatable: claim.allocatable.into(),
             docker_socket_path: None,
@@ -104,6 +108,7 @@ impl RegisterRequest {
             name: parse_at(&self.node_name, &FieldPath::new("node_name"), "a node's name")?,
             advertise_address: address.clone(),
             labels: self.labels.clone(),
+            facts: self.facts.clone(),
             capacity: self.capacity.into(),
             allocatable: self.allocatable.into(),
             agent_version: self.agent_version.clone(),
@@ -124,6 +129,9 @@ pub struct HeartbeatRequest {
     pub allocatable: Resources,
     /// Null keeps the old.
     pub labels: Option<BTreeMap<String, String>>,
+    /// Left out keeps the old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facts: Option<NodeFacts>,
     /// The agent stops now.
     #[serde(skip_serializing_if = "is_false")]
     pub shutdown: bool,
@@ -140,6 +148,7 @@ impl HeartbeatRequest {
             capacity: heartbeat.capacity.map(Into::into).unwrap_or_default(),
             allocatable: heartbeat.allocatable.map(Into::into).unwrap_or_default(),
             labels: heartbeat.labels.clone(),
+            facts: heartbeat.facts.clone(),
             shutdown: heartbeat.shutdown,
             agent_version: heartbeat.agent_version.clone().unwrap_or_default(),
         }
@@ -155,6 +164,7 @@ impl HeartbeatRequest {
             capacity: given(self.capacity),
             allocatable: given(self.allocatable),
             labels: self.labels.clone(),
+            facts: self.facts.clone(),
             shutdown: self.shutdown,
             agent_version: Some(self.agent_version.clone()).filter(|version| !version.is_empty()),
         };

@@ -22,6 +22,9 @@ pub struct Node {
     /// What placement constraints look at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// What the node is by itself, by the name that constraints use: `node.arch`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
     /// All that the machine has.
     pub capacity: Resources,
     /// What tasks may use.
@@ -61,6 +64,7 @@ impl Node {
             hostname: node.name.to_string(),
             advertise_address: node.advertise_address.clone(),
             labels: node.labels.clone(),
+            facts: node.facts.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             capacity: node.capacity.into(),
             allocatable: node.allocatable.into(),
             reserved: usage.map(|usage| usage.reserved).unwrap_or_default().into(),

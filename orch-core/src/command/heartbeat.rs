@@ -72,6 +72,7 @@ fn told(before: &Node, heartbeat: Heartbeat, ctx: &Ctx<'_>) -> Result<Node, Reje
     node.capacity = heartbeat.capacity.unwrap_or(node.capacity);
     node.allocatable = heartbeat.allocatable.unwrap_or(node.allocatable);
     node.labels = heartbeat.labels.unwrap_or(node.labels);
+    node.facts = heartbeat.facts.unwrap_or(node.facts);
     node.agent_version = heartbeat.agent_version.unwrap_or(node.agent_version);
     Ok(node)
 }

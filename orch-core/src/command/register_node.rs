@@ -148,6 +148,7 @@ impl RegisterNode {
             name: self.claim.name.clone(),
             advertise_address: self.claim.advertise_address.clone(),
             labels: self.claim.labels.clone(),
+            facts: self.claim.facts.clone(),
             capacity: self.claim.capacity,
             allocatable: self.claim.allocatable,
             status: status.map_err(|_| Rejection::Unauthorized(Unauthorized::NodeRevoked))?,
@@ -239,6 +240,7 @@ mod tests {
         };
         RegisterNode {
             claim: RegistrationClaim {
+            facts: Default::default(),
                 name,
                 advertise_address: "10.0.0.1".to_owned(),
                 labels: [("zone".to_owned(), "a".to_owned())].into(),

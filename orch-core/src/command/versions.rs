@@ -9,7 +9,7 @@ use crate::record::Severity;
 use crate::service::{Service, ServiceRevision, ServiceSpec, Version};
 
 /// Whether the step from one spec to the other makes a new version: what its tasks are made from, where they may run or how
-/// they are replaced differs. Replica count, routes and labels belong to the service, through all its versions.
+/// they are replaced differs. Replica count, strategy, routes and labels belong to the service, through all its versions.
 pub(super) fn makes_version(before: &ServiceSpec, after: &ServiceSpec) -> bool {
     before.template != after.template
         || before.constraints != after.constraints

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::PeerCertificate;
 use crate::id::{BootId, ClusterId};
 use crate::name::NodeName;
-use crate::node::Resources;
+use crate::node::{NodeFacts, Resources};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -48,6 +48,9 @@ pub struct RegistrationClaim {
     /// Its labels.
     #[serde(default)]
     pub labels: std::collections::BTreeMap<String, String>,
+    /// What it is by itself. Left out of what is signed where nothing is known, as by agents that know no facts.
+    #[serde(default, skip_serializing_if = "NodeFacts::is_empty")]
+    pub facts: NodeFacts,
     /// What the machine has.
     pub capacity: Resources,
     /// What tasks may use.

@@ -1,5 +1,6 @@
 //! Nodes: machines with an agent.
 
+pub mod facts;
 pub mod resources;
 pub mod status;
 
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use facts::NodeFacts;
 pub use resources::Resources;
 pub use status::{NodeStatus, OfflineCause};
 
@@ -32,6 +34,9 @@ pub struct Node {
     pub advertise_address: String,
     /// What placement constraints look at.
     pub labels: BTreeMap<String, String>,
+    /// What it is by itself; placement constraints look at that, too.
+    #[serde(default, skip_serializing_if = "NodeFacts::is_empty")]
+    pub facts: NodeFacts,
     /// All that the machine has.
     pub capacity: Resources,
     /// What tasks may use.
@@ -67,5 +72,16 @@ impl Node {
     #[must_use]
     pub fn takes_new_tasks(&self) -> bool {
         matches!(self.status, NodeStatus::Ready) && !self.cordoned
+    }
+
+    /// What placement rules see under that key: a fact, else a label. The names of facts are never looked up in the labels,
+    /// so that no label passes for one.
+    #[must_use]
+    pub fn label(&self, key: &str) -> Option<&str> {
+        match key {
+            "node.name" => Some(self.name.as_str()),
+            key if NodeFacts::KEYS.contains(&key) => self.facts.get(key),
+            key => self.labels.get(key).map(String::as_str),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Misfit;
-use crate::service::{Constraint, Operator};
+use crate::service::Constraint;
 
 /// The nodes that cannot take a task, counted by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl fmt::Display for Reasons<'_> {
                 Misfit::Draining => f.write_str("draining")?,
                 Misfit::Cordoned => f.write_str("cordoned")?,
                 Misfit::Revoked => f.write_str("revoked")?,
-                Misfit::Constraint(constraint) => write!(f, "label {}", Broken(constraint))?,
+                Misfit::Constraint(constraint) => write!(f, "label {}", constraint.broken())?,
                 Misfit::Cpu { needs, has } => write!(f, "{lacks} cpu (needs {needs}m, has {has}m)")?,
                 Misfit::Memory { needs, has } => {
                     write!(f, "{lacks} memory (needs {}, has {})", Bytes(*needs, Up), Bytes(*has, Down))?;
@@ -97,19 +97,6 @@ impl fmt::Display for Reasons<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// What a node's label is, where the rule does not hold.
-struct Broken<'a>(&'a Constraint);
-
-impl fmt::Display for Broken<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = match self.0.operator {
-            Operator::Equals => "≠",
-            Operator::NotEquals => "=",
-        };
-        write!(f, "{}{sign}{}", self.0.key, self.0.value)
     }
 }
 
@@ -144,10 +131,11 @@ impl fmt::Display for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::Rule;
 
     #[test]
     fn the_reasons_are_counted_and_the_best_of_those_that_lack_room_is_told() {
-        let constraint = Constraint { key: "zone".into(), operator: Operator::Equals, value: "a".into() };
+        let constraint = Constraint { key: "zone".into(), rule: Rule::Equals("a".into()) };
         let mut reasons = Reasons::default();
         assert_eq!(reasons.to_string(), "there are no nodes");
         for misfit in [

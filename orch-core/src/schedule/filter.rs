@@ -94,7 +94,7 @@ pub fn admits<'a>(node: &Node, constraints: &'a [Constraint]) -> Result<(), Misf
         NodeStatus::Offline { .. } => return Err(Misfit::Offline),
         NodeStatus::Revoked => return Err(Misfit::Revoked),
     }
-    match constraints.iter().find(|constraint| !constraint.holds(&node.labels)) {
+    match constraints.iter().find(|constraint| !constraint.holds(node.label(&constraint.key))) {
         Some(constraint) => Err(Misfit::Constraint(constraint)),
         None => Ok(()),
     }

@@ -3,6 +3,7 @@
 use crate::cluster::NodeUsage;
 use crate::id::NodeId;
 use crate::node::{Node, Resources};
+use crate::service::Strategy;
 
 /// How good a node is for one more task: lower is better, the most important first. The id ends it, so that equal nodes
 /// always sort the same way.
@@ -10,11 +11,11 @@ use crate::node::{Node, Resources};
 pub struct Score {
     /// Such a task just failed there.
     pub avoided: bool,
-    /// Tasks of the same service that run there: replicas spread.
+    /// Tasks of the same service that run there: replicas spread. 0 where they are packed.
     pub same_service: u32,
-    /// The fuller of CPU and memory with the task placed, in thousandths.
+    /// The fuller of CPU and memory with the task placed, in thousandths; what is left of it where tasks are packed.
     pub fullest_resource_permille: u32,
-    /// Tasks of any service that run there.
+    /// Tasks of any service that run there; the more the better where they are packed.
     pub tasks: u32,
     /// The node.
     pub node: NodeId,
@@ -23,11 +24,22 @@ pub struct Score {
 impl Score {
     /// Of a node with `usage` taken, for one more task of a service that has `same_service` tasks there.
     #[must_use]
-    pub fn of(node: &Node, usage: &NodeUsage, requests: Resources, same_service: u32, avoided: bool) -> Self {
+    pub fn of(
+        node: &Node,
+        usage: &NodeUsage,
+        requests: Resources,
+        strategy: Strategy,
+        same_service: u32,
+        avoided: bool,
+    ) -> Self {
         let after = usage.reserved + requests;
         let fullest = permille(after.cpu_millis, node.allocatable.cpu_millis)
             .max(permille(after.memory_bytes, node.allocatable.memory_bytes));
-        Self { avoided, same_service, fullest_resource_permille: fullest, tasks: usage.tasks, node: node.id }
+        let (same_service, fullest_resource_permille, tasks) = match strategy {
+            Strategy::Spread => (same_service, fullest, usage.tasks),
+            Strategy::Binpack => (0, u32::MAX - fullest, u32::MAX - usage.tasks),
+        };
+        Self { avoided, same_service, fullest_resource_permille, tasks, node: node.id }
     }
 }
 

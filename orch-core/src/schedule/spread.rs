@@ -10,7 +10,7 @@ use crate::cluster::NodeUsage;
 use crate::id::NodeId;
 use crate::node::Node;
 
-/// Spreads the replicas of a service over nodes, and fills nodes evenly.
+/// Spreads the replicas of a service over nodes and fills nodes evenly, or packs them, as the spec's strategy says.
 ///
 /// Equal tasks are solved together: the nodes are filtered and scored once, then each placement takes the best from a heap
 /// and puts it back with its new score, so that it costs O(log nodes).
@@ -27,6 +27,7 @@ impl Scheduler for FilterAndScore {
     fn solve(&self, problem: &Problem<'_>) -> Solution {
         let demand = Demand::of_spec(problem.spec);
         let specs = &problem.spec.template.ports;
+        let strategy = problem.spec.strategy;
         let untouched = NodeUsage::default();
         let index = problem.cluster.index();
         let same_service = replicas_by_node(problem);
@@ -42,7 +43,7 @@ impl Scheduler for FilterAndScore {
                 Ok(()) => {
                     let replicas = same_service.get(&node.id).copied().unwrap_or(0);
                     let avoided = problem.avoid.contains(&node.id);
-                    let score = Score::of(node, usage, demand.requests, replicas, avoided);
+                    let score = Score::of(node, usage, demand.requests, strategy, replicas, avoided);
                     best.push(Reverse((score, candidates.len())));
                     candidates.push(Candidate { node, usage: Cow::Borrowed(usage) });
                 }
@@ -73,7 +74,7 @@ impl Scheduler for FilterAndScore {
             match fits(node, usage, &demand) {
                 Ok(()) => {
                     let replicas = score.same_service + 1;
-                    let next = Score::of(node, usage, demand.requests, replicas, score.avoided);
+                    let next = Score::of(node, usage, demand.requests, strategy, replicas, score.avoided);
                     best.push(Reverse((next, at)));
                 }
                 Err(misfit) => reasons.add(misfit),

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use health::{HealthCheck, Probe, Scheme};
 pub use image::{ImageDigest, ImageRef};
-pub use placement::{Constraint, Operator};
+pub use placement::{Constraint, Rule, Strategy};
 pub use port::{AssignedPort, PortSpec, Protocol, Publish};
 pub use restart::{Backoff, RestartCondition, RestartPolicy};
 pub use revision::ServiceRevision;

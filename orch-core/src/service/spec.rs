@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Constraint, TaskTemplate};
+use super::{Constraint, Strategy, TaskTemplate};
 use crate::deployment::RolloutPolicy;
 use crate::name::ServiceName;
 
@@ -21,6 +21,9 @@ pub struct ServiceSpec {
     pub template: TaskTemplate,
     /// Where tasks may run: all must hold.
     pub constraints: Vec<Constraint>,
+    /// How tasks are laid out over those nodes.
+    #[serde(default, skip_serializing_if = "Strategy::is_default")]
+    pub strategy: Strategy,
     /// How one version replaces another.
     pub rollout: RolloutPolicy,
     /// How outside traffic names the service.
@@ -33,11 +36,12 @@ pub struct ServiceSpec {
 
 impl ServiceSpec {
     /// What the spec is once the service has gone back to `earlier`: what makes a version goes back with it; replica count,
-    /// routes and labels belong to the service, through all its versions, and stay.
+    /// strategy, routes and labels belong to the service, through all its versions, and stay.
     #[must_use]
     pub fn gone_back_to(&self, earlier: &Self) -> Self {
         Self {
             replicas: self.replicas,
+            strategy: self.strategy,
             routes: self.routes.clone(),
             labels: self.labels.clone(),
             ..earlier.clone()

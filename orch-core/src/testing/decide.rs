@@ -19,7 +19,7 @@ use crate::record::{AuditRecord, Event, EventKind};
 use crate::service::port::DYNAMIC_PORTS;
 use crate::service::{
     AssignedPort, PortSpec, Protocol, Publish, RestartPolicy, SecurityContext, ServiceSpec, StopPolicy,
-    TaskTemplate,
+    Strategy, TaskTemplate,
 };
 use crate::task::{Attempt, DesiredStatus, Slot, Task, TaskReport, TaskStatus};
 use crate::time::Timestamp;
@@ -143,6 +143,7 @@ impl World {
     pub fn register_node(&mut self, name: &str, resources: Resources) -> NodeId {
         let command = RegisterNode {
             claim: RegistrationClaim {
+            facts: Default::default(),
                 name: name.parse().expect("a node name"),
                 advertise_address: "127.0.0.1".to_owned(),
                 labels: BTreeMap::from([("name".to_owned(), name.to_owned())]),
@@ -300,6 +301,7 @@ pub fn web_spec(name: &str, replicas: u32) -> ServiceSpec {
             init: true,
         },
         constraints: Vec::new(),
+        strategy: Strategy::default(),
         rollout: RolloutPolicy::default(),
         routes: Vec::new(),
         labels: BTreeMap::new(),

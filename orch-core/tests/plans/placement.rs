@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use orch_core::node::Resources;
+use orch_core::cluster::Transaction;
+use orch_core::node::{Node, NodeFacts, Resources};
 use orch_core::record::EventKind;
 use orch_core::schedule::{FilterAndScore, Problem, Scheduler as _, Solution};
 use orch_core::service::port::DYNAMIC_PORTS;
-use orch_core::service::{Constraint, Operator, ServiceSpec};
+use orch_core::service::{Constraint, Rule, ServiceSpec, Strategy};
 use orch_core::task::TaskStatus;
 use orch_core::testing::web_spec;
 
@@ -59,7 +60,7 @@ fn a_task_that_fits_nowhere_waits_and_says_so_once() {
 #[test]
 fn a_pending_task_is_explained_anew_when_the_reason_changes() {
     let mut spec = web_spec("web", 1);
-    spec.constraints = vec![Constraint { key: "name".into(), operator: Operator::Equals, value: "b".into() }];
+    spec.constraints = vec![Constraint { key: "name".into(), rule: Rule::Equals("b".into()) }];
     let mut site = Site::new(&["a"], spec);
     site.look();
     assert_eq!(site.task(1).note.as_deref(), Some("1 node: 1 label name≠b"));
@@ -82,7 +83,7 @@ fn a_pending_task_is_explained_anew_when_the_reason_changes() {
 fn a_rule_that_excludes_a_label_excludes_only_that() {
     let mut spec = web_spec("web", 2);
     spec.constraints =
-        vec![Constraint { key: "name".into(), operator: Operator::NotEquals, value: "a".into() }];
+        vec![Constraint { key: "name".into(), rule: Rule::NotEquals("a".into()) }];
     let site = Site::settled(&["a", "b"], spec);
     assert_eq!(site.running(), "1 v1 b, 2 v1 b");
 }
@@ -146,4 +147,89 @@ fn a_node_to_avoid_is_used_only_if_nothing_else_fits() {
     let solution = FilterAndScore.solve(&problem);
     assert!(solution.placements[..40].iter().all(|placement| placement.node != avoid[0]));
     assert_eq!(solution.placements[40].node, avoid[0]);
+}
+
+/// How many tasks of a solution each node gets, by name.
+fn shares(site: &Site, solution: &Solution) -> String {
+    let mut shares = std::collections::BTreeMap::new();
+    for placement in &solution.placements {
+        let node = site.world.cluster.node(placement.node).unwrap();
+        *shares.entry(node.name.as_str()).or_insert(0) += 1;
+    }
+    shares.iter().map(|(name, count)| format!("{name}:{count}")).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn tasks_are_spread_unless_they_are_to_be_packed() {
+    let site = Site::new(&["a", "b", "c"], web_spec("web", 1));
+    let spread = web_spec("web", 1);
+    let packed = ServiceSpec { strategy: Strategy::Binpack, ..spread.clone() };
+    assert_eq!(shares(&site, &solve(&site, &spread, 45)), "a:15 b:15 c:15");
+    assert_eq!(shares(&site, &solve(&site, &packed, 45)), "a:40 b:5");
+}
+
+#[test]
+fn packed_tasks_go_to_the_fullest_node_that_has_room_and_no_further_than_they_fit() {
+    let mut site = Site::settled(&["a", "b", "c"], web_spec("web", 1));
+    let used = site.task(1).node.unwrap();
+    let packed = ServiceSpec { strategy: Strategy::Binpack, ..web_spec("web", 1) };
+    let solution = solve(&site, &packed, 100);
+    assert!(solution.placements[..39].iter().all(|placement| placement.node == used));
+    assert!(solution.placements[39..].iter().all(|placement| placement.node != used));
+    let name = site.world.cluster.node(used).unwrap().name.to_string();
+    site.drain(&name);
+    assert!(solve(&site, &packed, 1).placements.iter().all(|placement| placement.node != used));
+}
+
+#[test]
+fn a_changed_strategy_moves_nothing() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 2));
+    let before = site.running();
+    let packed = ServiceSpec { strategy: Strategy::Binpack, ..web_spec("web", 2) };
+    let command = orch_core::command::ApplyService {
+        namespace: orch_core::name::Namespace::default_namespace(),
+        target: orch_core::command::apply_service::ApplyTarget::Name,
+        spec: packed,
+        expected: None,
+        dry_run: false,
+    };
+    let applied = site.world.execute(command).unwrap();
+    assert_eq!(applied.changes, [r#"strategy: nothing → "binpack""#]);
+    assert!(applied.deployment.is_none());
+    site.settle();
+    assert_eq!(site.running(), before);
+}
+
+#[test]
+fn rules_see_what_a_node_is_by_itself_and_no_label_passes_for_a_fact() {
+    let mut site = Site::new(&["a", "b"], web_spec("web", 1));
+    let mut transaction = Transaction::default();
+    for (node, arch) in site.world.cluster.nodes().cloned().collect::<Vec<_>>().iter().zip(["amd64", "arm64"]) {
+        let mut node = Node::clone(node);
+        node.facts = NodeFacts { arch: Some(arch.to_owned()), ..NodeFacts::default() };
+        node.labels.insert("node.arch".to_owned(), "arm64".to_owned());
+        node.labels.insert("node.os".to_owned(), "linux".to_owned());
+        transaction.put(node);
+    }
+    site.world.apply(transaction);
+    let set = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+    for (key, rule, expected) in [
+        ("node.arch", Rule::Equals("arm64".into()), "b:2"),
+        ("node.arch", Rule::In(set(&["amd64", "riscv64"])), "a:2"),
+        ("node.arch", Rule::NotIn(set(&["amd64"])), "b:2"),
+        ("node.name", Rule::NotEquals("a".into()), "b:2"),
+        ("node.arch", Rule::Exists, "a:1 b:1"),
+        ("node.os", Rule::NotExists, "a:1 b:1"),
+        ("zone", Rule::NotExists, "a:1 b:1"),
+    ] {
+        let mut spec = web_spec("web", 1);
+        spec.constraints = vec![Constraint { key: key.to_owned(), rule }];
+        assert_eq!(shares(&site, &solve(&site, &spec, 2)), expected, "{}", spec.constraints[0]);
+    }
+    let mut spec = web_spec("web", 1);
+    spec.constraints = vec![Constraint { key: "node.os".into(), rule: Rule::In(set(&["linux", "bsd"])) }];
+    assert_eq!(
+        solve(&site, &spec, 1).unplaced.as_deref(),
+        Some("2 nodes: 2 label node.os not in [bsd, linux]")
+    );
 }

@@ -1,13 +1,7 @@
 //! From the domain's spec to the wire's.
 
-use super::{
-    Autoscaling, Backoff, Constraint, HealthCheck, HostPathMount, ImageMetadata, Port, ProbeKind,
-    ResourceRequirements, RestartCondition, RestartPolicy, Rollout, Route, SecretRef, SecurityContext,
-    ServiceSpec,
-};
-use crate::deployment::RolloutPolicy;
-use crate::secret::{self, SecretDelivery};
-use crate::service::{self, Probe, Publish};
+use super::{Autoscaling, ImageMetadata, ResourceRequirements, ServiceSpec};
+use crate::service;
 
 impl From<&service::ServiceSpec> for ServiceSpec {
     fn from(spec: &service::ServiceSpec) -> Self {
@@ -34,6 +28,7 @@ impl From<&service::ServiceSpec> for ServiceSpec {
             healthcheck: template.health.as_ref().map(Into::into),
             restart_policy: (&template.restart).into(),
             placement_constraints: spec.constraints.iter().map(Into::into).collect(),
+            placement_strategy: spec.strategy.into(),
             routes: spec.routes.iter().map(Into::into).collect(),
             volume_claims: Vec::new(),
             labels: spec.labels.clone(),
@@ -59,133 +54,3 @@ impl From<&service::ImageRef> for ImageMetadata {
     }
 }
 
-impl From<&secret::SecretRef> for SecretRef {
-    fn from(secret: &secret::SecretRef) -> Self {
-        let (env, file) = match &secret.delivery {
-            SecretDelivery::Env(name) => (Some(name.to_string()), None),
-            SecretDelivery::File(path) => (None, Some(path.clone())),
-        };
-        Self { name: secret.name.to_string(), key: secret.key.clone(), env, file }
-    }
-}
-
-impl From<&service::PortSpec> for Port {
-    fn from(port: &service::PortSpec) -> Self {
-        Self {
-            name: port.name.clone(),
-            protocol: port.protocol.into(),
-            container_port: port.container_port.get(),
-            published_port: match port.publish {
-                Publish::Dynamic => 0,
-                Publish::Fixed(port) => port.get(),
-            },
-        }
-    }
-}
-
-impl From<&service::AssignedPort> for Port {
-    fn from(port: &service::AssignedPort) -> Self {
-        Self {
-            name: port.name.clone(),
-            protocol: port.protocol.into(),
-            container_port: port.container_port.get(),
-            published_port: port.host_port.get(),
-        }
-    }
-}
-
-impl From<&service::SecurityContext> for SecurityContext {
-    fn from(security: &service::SecurityContext) -> Self {
-        let names = |set: &std::collections::BTreeSet<service::Capability>| {
-            set.iter().map(ToString::to_string).collect()
-        };
-        Self {
-            user: security.user.clone(),
-            read_only_root_filesystem: security.read_only_root,
-            privileged: security.privileged,
-            cap_add: names(&security.cap_add),
-            cap_drop: names(&security.cap_drop),
-            host_network: security.host_network,
-            host_pid: security.host_pid,
-            host_path_mounts: security
-                .host_mounts
-                .iter()
-                .map(|mount| HostPathMount {
-                    host_path: mount.host_path.clone(),
-                    container_path: mount.container_path.clone(),
-                    read_only: mount.read_only,
-                })
-                .collect(),
-        }
-    }
-}
-
-impl From<&service::HealthCheck> for HealthCheck {
-    fn from(check: &service::HealthCheck) -> Self {
-        let (kind, scheme, path) = match &check.probe {
-            Probe::Tcp => (ProbeKind::Tcp, None, None),
-            Probe::Http { scheme, path } => (ProbeKind::Http, Some((*scheme).into()), Some(path.clone())),
-        };
-        Self {
-            kind,
-            scheme,
-            path,
-            port: check.port.get(),
-            interval: check.interval.into(),
-            timeout: check.timeout.into(),
-            healthy_threshold: check.healthy_threshold,
-            unhealthy_threshold: check.unhealthy_threshold,
-        }
-    }
-}
-
-impl From<&service::RestartPolicy> for RestartPolicy {
-    fn from(policy: &service::RestartPolicy) -> Self {
-        Self {
-            condition: match policy.condition {
-                service::RestartCondition::Always => RestartCondition::Always,
-                service::RestartCondition::OnFailure => RestartCondition::OnFailure,
-                service::RestartCondition::Never => RestartCondition::Never,
-            },
-            max_attempts: policy.max_attempts.unwrap_or(0),
-            backoff: Some(Backoff {
-                initial: policy.backoff.initial.into(),
-                max: policy.backoff.max.into(),
-                reset_after: policy.backoff.reset_after.into(),
-            }),
-        }
-    }
-}
-
-impl From<&service::Constraint> for Constraint {
-    fn from(constraint: &service::Constraint) -> Self {
-        Self {
-            key: constraint.key.clone(),
-            operator: constraint.operator.into(),
-            value: constraint.value.clone(),
-        }
-    }
-}
-
-impl From<&service::Route> for Route {
-    fn from(route: &service::Route) -> Self {
-        Self {
-            host: route.host.clone(),
-            path_prefix: route.path_prefix.clone(),
-            port: route.port,
-            tls: route.tls,
-        }
-    }
-}
-
-impl From<&RolloutPolicy> for Rollout {
-    fn from(policy: &RolloutPolicy) -> Self {
-        Self {
-            max_unavailable: Some(policy.max_unavailable),
-            max_surge: Some(policy.max_surge),
-            min_healthy: Some(policy.min_healthy.into()),
-            deadline: Some(policy.deadline.into()),
-            on_failure: Some(policy.on_failure.into()),
-        }
-    }
-}

@@ -47,6 +47,7 @@ impl Harness {
     fn join(&self, name: &str) -> Agent {
         let room = Resources::new(1_000, 1 << 30);
         let claim = RegistrationClaim {
+            facts: Default::default(),
             name: name.parse().unwrap(),
             advertise_address: "10.0.0.7".to_owned(),
             labels: [("name".to_owned(), name.to_owned())].into(),

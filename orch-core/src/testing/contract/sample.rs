@@ -54,6 +54,7 @@ impl Sample {
     /// A node that is offline, with a key and a bound credential.
     pub fn node(&mut self, id: NodeId) -> Node {
         Node {
+            facts: crate::node::NodeFacts::default(),
             id,
             name: format!("node-{}", &id.to_string()[..8]).parse().expect("a node name"),
             advertise_address: "https://10.0.0.7".to_owned(),

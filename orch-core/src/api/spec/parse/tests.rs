@@ -39,7 +39,10 @@ fn what_the_server_sends_it_also_takes() {
         "security_context":{"user":"1000:1000","cap_add":["cap_net_admin"],"host_path_mounts":[{"host_path":"/a","container_path":"/b"}]},
         "healthcheck":{"type":"http","path":"/healthz","port":80,"interval":1000000000},
         "restart_policy":{"condition":"on_failure","max_attempts":5,"backoff":{"initial":2000000000}},
-        "placement_constraints":[{"key":"zone","operator":"not_equals","value":"a"}],
+        "placement_constraints":[{"key":"zone","operator":"not_equals","value":"a"},
+            {"key":"node.arch","operator":"in","values":["amd64","arm64"]},{"key":"disk","operator":"not_in","values":["hdd"]},
+            {"key":"gpu","operator":"exists"},{"key":"spot","operator":"not_exists"}],
+        "placement_strategy":"binpack",
         "routes":[{"host":"example.org","path_prefix":"/","port":80,"tls":true}],
         "labels":{"team":"x"},"stop_signal":"SIGINT","stop_grace":3000000000,"init":true,
         "rollout":{"max_unavailable":1,"max_surge":0,"on_failure":"pause"}
@@ -96,6 +99,22 @@ fn each_rule_is_answered_with_the_path_of_its_field() {
         (r#""routes":[{"host":"h","path_prefix":"/","port":9}]"#, "spec.routes[0].port"),
         (r#""secret_refs":[{"name":"a","env":"A","file":"/a"}]"#, "spec.secret_refs[0].file"),
         (r#""secret_refs":[{"name":"prod/db"}],"env":{"prod/db":"x"}"#, "spec.secret_refs[0]"),
+        (
+            r#""placement_constraints":[{"key":"a","operator":"in"}]"#,
+            "spec.placement_constraints[0].values",
+        ),
+        (
+            r#""placement_constraints":[{"key":"a","operator":"equals","value":"x","values":["y"]}]"#,
+            "spec.placement_constraints[0].values",
+        ),
+        (
+            r#""placement_constraints":[{"key":"a","operator":"not_in","value":"x","values":["y"]}]"#,
+            "spec.placement_constraints[0].value",
+        ),
+        (
+            r#""placement_constraints":[{"key":"a","operator":"exists","value":"x"}]"#,
+            "spec.placement_constraints[0].value",
+        ),
         (r#""rollout":{"max_surge":0}"#, "spec.rollout.max_surge"),
         (r#""stop_signal":"TERM""#, "spec.stop_signal"),
         (r#""labels":{"orch.task_id":"x"}"#, "spec.labels"),
