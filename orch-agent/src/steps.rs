@@ -114,6 +114,7 @@ impl Work {
         let name = container_name(task.id, attempt);
         let hostname = format!("{}-{}", task.service_name, task.slot);
         let request = CreateRequest::new(&name, &hostname, &labels, &task.template, image, &secrets)
+            .in_namespace(&task.namespace)
             .with_ports(&task.ports);
         let created = self.shared.runtime.create(request).await;
         created.map(StepDone::Created).map_err(|error| StepFailure::from(&error))

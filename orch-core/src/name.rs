@@ -97,6 +97,8 @@ names! {
     Namespace, "namespace", is_dns_label, "1 to 63 of a-z, 0-9 and `-`, with a letter or digit at both ends";
     /// A service's name: a DNS label, since it becomes a host name.
     ServiceName, "service name", is_dns_label, "1 to 63 of a-z, 0-9 and `-`, with a letter or digit at both ends";
+    /// The name of a volume within its namespace: a DNS label.
+    VolumeName, "volume name", is_dns_label, "1 to 63 of a-z, 0-9 and `-`, with a letter or digit at both ends";
     /// A node's name, usually its host name.
     NodeName, "node name", is_host_like, "1 to 253 of letters, digits, `-`, `_` and `.`, beginning with a letter or digit";
     /// The name of an environment variable.

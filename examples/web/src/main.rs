@@ -11,7 +11,11 @@
 //! | `GET /slow?ms=500` | 200 after that long |
 //! | `GET /env?name=X` | the variable's value; 404 where it is unset |
 //! | `GET /file?path=/x` | the file's bytes; 404 where it cannot be read |
+//! | `POST /file?path=/x&text=y` | writes the text; 503 where it cannot be written |
 //! | `GET /exit?code=3` | ends the process with that code |
+//!
+//! Started as `web check [PATH]` it asks the server on its `PORT` for the path (`/health`) instead, and ends with 0 if the answer
+//! is 200: a health check for images without a shell.
 //!
 //! | variable | meaning |
 //! | --- | --- |
@@ -23,7 +27,8 @@
 
 mod http;
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
@@ -38,6 +43,11 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
 fn main() -> io::Result<()> {
+    if env::args().nth(1).as_deref() == Some("check") {
+        let path = env::args().nth(2);
+        let port = env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(8080);
+        return check(port, path.as_deref().unwrap_or("/health"));
+    }
     let port = env::args().nth(1).or_else(|| env::var("PORT").ok());
     let port: u16 = match port {
         None => 8080,
@@ -102,11 +112,26 @@ fn answer(request: &Request<'_>) -> Response {
             Some(Ok(bytes)) => Response::ok(bytes),
             _ => Response::new(404, "cannot be read\n"),
         },
+        ("POST", "/file") => match request.query("path").zip(request.query("text")) {
+            Some((path, text)) if fs::write(path, text).is_ok() => Response::ok("written\n"),
+            _ => Response::new(503, "cannot be written\n"),
+        },
         ("GET", "/exit") => {
             process::exit(request.query("code").and_then(|code| code.parse().ok()).unwrap_or(0))
         }
         _ => Response::new(404, "no such page\n"),
     }
+}
+
+/// Asks the server on this machine; says what it answered.
+fn check(port: u16, path: &str) -> io::Result<()> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    print!("{body}");
+    if head.starts_with("HTTP/1.1 200") { Ok(()) } else { process::exit(1) }
 }
 
 fn version() -> String {

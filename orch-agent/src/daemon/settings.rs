@@ -204,7 +204,9 @@ impl Settings {
             None => file.labels,
         };
         for key in labels.keys().filter(|key| NodeFacts::KEYS.contains(&key.as_str())) {
-            problems.push(format!("label {key}: that is a fact, which the agent finds itself; choose another key"));
+            problems.push(format!(
+                "label {key}: that is a fact, which the agent finds itself; choose another key"
+            ));
         }
         let servers = text(flags.server_url).or_else(|| text(file.server_url));
         let servers = servers.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());

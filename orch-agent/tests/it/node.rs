@@ -209,6 +209,8 @@ pub(crate) fn template() -> TaskTemplate {
         requests: Default::default(),
         limits: Default::default(),
         security: Default::default(),
+        mounts: Vec::new(),
+        settings: Default::default(),
         health: None,
         restart: RestartPolicy::default(),
         stop: Default::default(),

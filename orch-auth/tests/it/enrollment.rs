@@ -29,7 +29,7 @@ fn key() -> ServerKey {
 
 fn claim(name: &str) -> RegistrationClaim {
     RegistrationClaim {
-            facts: Default::default(),
+        facts: Default::default(),
         name: name.parse().unwrap(),
         advertise_address: "127.0.0.1".to_owned(),
         labels: [].into(),

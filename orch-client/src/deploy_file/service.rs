@@ -7,6 +7,8 @@ mod network;
 mod placement;
 mod resources;
 mod security;
+mod settings;
+mod storage;
 
 use orch_core::api::spec::{MAX_REPLICAS, ServiceSpec, VolumeClaim};
 use orch_core::command::{FieldPath, Rejection};
@@ -31,6 +33,14 @@ const KEYS: &[&str] = &[
     "resources",
     "resource_requirements",
     "security_context",
+    "mounts",
+    "hostname",
+    "pids_limit",
+    "ulimits",
+    "shm_size",
+    "log",
+    "dns",
+    "extra_hosts",
     "autoscaling",
     "healthcheck",
     "health_check",
@@ -148,6 +158,15 @@ fn service(r: &mut Reader, root: &Field<'_>) -> ServiceSpec {
     if let Some(field) = f.get_some(&["security_context"]) {
         spec.security_context = security::security(r, &field);
     }
+    if let Some(field) = f.get_some(&["mounts"]) {
+        r.place("mounts", &field);
+        for (index, item) in r.list(&field).into_iter().enumerate() {
+            let at = format!("mounts[{index}]");
+            r.place(at.as_str(), &item);
+            spec.mounts.extend(storage::mount(r, &item, &at));
+        }
+    }
+    settings::settings(r, &f, &mut spec);
     if let Some(field) = f.get_some(&["autoscaling"]) {
         spec.autoscaling = lifecycle::autoscaling(r, &field);
     }
@@ -242,4 +261,3 @@ fn volume_claim(r: &mut Reader, field: &Field<'_>) -> Option<VolumeClaim> {
     let read_only = f.get(&["read_only"]).and_then(|field| r.boolean(&field)).unwrap_or_default();
     Some(VolumeClaim { claim: claim.unwrap_or_default(), target: target.unwrap_or_default(), read_only })
 }
-

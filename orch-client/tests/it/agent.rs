@@ -51,7 +51,7 @@ fn answer(credential: bool) -> Reply {
 async fn a_registration_shows_the_token_and_brings_the_credential() {
     let server = Server::start(|_, _| answer(true)).await;
     let claim = RegistrationClaim {
-            facts: Default::default(),
+        facts: Default::default(),
         name: "node-1".parse().unwrap(),
         advertise_address: "10.0.0.1".to_owned(),
         labels: [("zone".to_owned(), "a".to_owned())].into(),

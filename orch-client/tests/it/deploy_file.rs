@@ -436,5 +436,50 @@ placement:
         "name: web\nimage: web:1\nplacement:\n  constraints:\n    - {key: a, operator: in, value: b}\n",
     );
     let wrong = wrong.unwrap_err().in_file("f");
-    assert!(wrong.starts_with("f:5:36: placement.constraints[0].value: given where several"), "{wrong}");
+    assert!(wrong.starts_with("f:5:37: placement.constraints[0].value: given where several"), "{wrong}");
+}
+
+#[test]
+fn mounts_limits_names_and_logs_are_read_as_people_write_them() {
+    let spec = one("
+name: web
+image: web:1
+mounts:
+  - {type: volume, source: data, target: /data, readOnly: true}
+  - {type: tmpfs, target: /tmp, size: 64Mi, mode: 0755}
+hostname: front
+pidsLimit: 100
+ulimits: {nofile: 65536, core: {soft: 0, hard: unlimited}}
+shmSize: 128Mi
+log: {driver: json-file, options: {max-size: 10m, max-file: 3}}
+dns: {servers: [10.0.0.2], search: [svc.internal], options: [ndots:2]}
+extraHosts: {db.internal: 10.0.0.5}
+");
+    assert_eq!(spec.mounts[1].mode, "0755", "to the letter");
+    assert_eq!((spec.mounts[0].source.as_str(), spec.mounts[0].read_only), ("data", true));
+    let core = spec.ulimits["core"];
+    assert_eq!((spec.ulimits["nofile"].soft, core.soft, core.hard), (65_536, 0, -1));
+    assert_eq!((spec.pids_limit, spec.shm_size.0), (100, 128 << 20));
+    assert_eq!(spec.log.unwrap().options["max-file"], "3");
+    assert_eq!(spec.dns.options, ["ndots:2"]);
+    assert_eq!(spec.extra_hosts["db.internal"], "10.0.0.5");
+
+    let wrong = |rest: &str| {
+        let text = format!("name: web\nimage: web:1\n{rest}\n");
+        orch_client::deploy_file::parse(&text).unwrap_err().in_file("f")
+    };
+    for (text, expected) in [
+        ("mounts: [{type: bind, source: /a, target: /a}]", "f:3:17: mounts[0].type: `bind` is not"),
+        ("mounts: [{type: tmpfs}]", "f:3:10: mounts[0]: `target` is missing"),
+        ("mounts: [{type: tmpfs, target: /a, mode: 8}]", "f:3:42: mounts[0].mode: `8` is no mode"),
+        ("mount: []", "f:3:1: mount: there is no such key; did you mean `mounts`?"),
+        ("ulimits: {nofiles: 1}", "f:3:10: ulimits: there is no limit `nofiles`"),
+        ("ulimits: {nofile: many}", "f:3:19: ulimits.nofile: `many` is neither"),
+        ("log: {driver: jsonfile}", "f:3:15: log.driver: there is no log driver `jsonfile`"),
+        ("dns: {servers: [dns.example]}", "f:3:17: dns.servers[0]"),
+        ("extraHosts: {db: here}", "f:3:18: extraHosts.db: neither an IP address"),
+    ] {
+        let problem = wrong(text);
+        assert!(problem.starts_with(expected), "{text}: {problem}");
+    }
 }

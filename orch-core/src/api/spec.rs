@@ -9,6 +9,8 @@ mod render;
 mod resources;
 mod secrets;
 mod security;
+mod settings;
+mod storage;
 
 use std::collections::BTreeMap;
 
@@ -21,8 +23,10 @@ pub use placement::{Constraint, Operator, Strategy};
 pub use resources::ResourceRequirements;
 pub use secrets::SecretRef;
 pub use security::{HostPathMount, SecurityContext};
+pub use settings::{Dns, Log, Ulimit};
+pub use storage::{Mount, MountKind};
 
-use super::{Nanos, is_false};
+use super::{Memory, Nanos, is_false};
 
 /// The highest replica count that a spec may ask for.
 pub const MAX_REPLICAS: u32 = 10_000;
@@ -67,6 +71,30 @@ pub struct ServiceSpec {
     pub resource_requirements: ResourceRequirements,
     /// What the container may do on its node.
     pub security_context: SecurityContext,
+    /// Volumes and folders on memory.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
+    /// The host name of each container; left out: service and slot, as `web-3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// How many processes and threads a container may have; 0: no limit.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pids_limit: u32,
+    /// Limits of each process, by name (`nofile`).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ulimits: BTreeMap<String, Ulimit>,
+    /// Size of `/dev/shm`; 0: the engine's default.
+    #[serde(skip_serializing_if = "is_no_memory")]
+    pub shm_size: Memory,
+    /// Where output goes; left out: `json-file`, five files of 20 MB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<Log>,
+    /// How names are resolved.
+    #[serde(skip_serializing_if = "Dns::is_empty")]
+    pub dns: Dns,
+    /// Names with their addresses, or `host-gateway` for the node.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub extra_hosts: BTreeMap<String, String>,
     /// Not available in this release, unless it is off.
     pub autoscaling: Autoscaling,
     /// How the agent tells whether a task serves.
@@ -161,4 +189,14 @@ pub struct VolumeClaim {
     /// Mounted read-only.
     #[serde(default, skip_serializing_if = "is_false")]
     pub read_only: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+const fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+const fn is_no_memory(size: &Memory) -> bool {
+    size.0 == 0
 }

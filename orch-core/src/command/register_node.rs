@@ -240,7 +240,7 @@ mod tests {
         };
         RegisterNode {
             claim: RegistrationClaim {
-            facts: Default::default(),
+                facts: Default::default(),
                 name,
                 advertise_address: "10.0.0.1".to_owned(),
                 labels: [("zone".to_owned(), "a".to_owned())].into(),

@@ -33,6 +33,8 @@ fn template(restart: RestartPolicy) -> TaskTemplate {
         requests: Default::default(),
         limits: Default::default(),
         security: Default::default(),
+        mounts: Vec::new(),
+        settings: Default::default(),
         health: None,
         restart,
         stop: StopPolicy::default(),

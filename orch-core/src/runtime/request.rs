@@ -1,6 +1,7 @@
 //! What a runtime is given.
 
 use crate::id::{ClusterId, NodeId};
+use crate::name::Namespace;
 use crate::runtime::ContainerLabels;
 use crate::secret::ResolvedSecrets;
 use crate::service::port::AssignedPort;
@@ -26,6 +27,8 @@ pub struct CreateRequest<'a> {
     pub name: &'a str,
     /// Its host name, for people: `web-3`.
     pub hostname: &'a str,
+    /// The namespace of its service: volumes belong to one.
+    pub namespace: &'a str,
     /// Our labels; the template's own come beside them and never in their place.
     pub labels: &'a ContainerLabels,
     /// What it runs.
@@ -39,7 +42,7 @@ pub struct CreateRequest<'a> {
 }
 
 impl<'a> CreateRequest<'a> {
-    /// A request without ports and secrets.
+    /// A request without ports, in the namespace `default`.
     #[must_use]
     pub const fn new(
         name: &'a str,
@@ -49,7 +52,14 @@ impl<'a> CreateRequest<'a> {
         image: &'a ImageDigest,
         secrets: &'a ResolvedSecrets,
     ) -> Self {
-        Self { name, hostname, labels, template, image, ports: &[], secrets }
+        Self { name, hostname, namespace: "default", labels, template, image, ports: &[], secrets }
+    }
+
+    /// In that namespace.
+    #[must_use]
+    pub fn in_namespace(mut self, namespace: &'a Namespace) -> Self {
+        self.namespace = namespace.as_str();
+        self
     }
 
     /// With the ports that the task owns.

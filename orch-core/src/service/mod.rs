@@ -4,11 +4,13 @@ pub mod admission;
 pub mod difference;
 pub mod health;
 pub mod image;
+pub mod mount;
 pub mod placement;
 pub mod port;
 pub mod restart;
 pub mod revision;
 pub mod security;
+pub mod settings;
 pub mod spec;
 pub mod template;
 pub mod validation;
@@ -17,11 +19,13 @@ use serde::{Deserialize, Serialize};
 
 pub use health::{HealthCheck, Probe, Scheme};
 pub use image::{ImageDigest, ImageRef};
+pub use mount::{Mount, MountSource};
 pub use placement::{Constraint, Rule, Strategy};
 pub use port::{AssignedPort, PortSpec, Protocol, Publish};
 pub use restart::{Backoff, RestartCondition, RestartPolicy};
 pub use revision::ServiceRevision;
 pub use security::{Capability, HostMount, SecurityContext};
+pub use settings::{ContainerSettings, Dns, HostAddress, LogSettings, Ulimit, UlimitName};
 pub use spec::{Route, ServiceSpec};
 pub use template::{DEFAULT_DRAIN_DELAY, SpecDigest, StopPolicy, TaskTemplate};
 

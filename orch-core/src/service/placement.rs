@@ -82,9 +82,8 @@ impl Constraint {
 
 impl fmt::Display for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |values: &BTreeSet<String>| {
-            values.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
-        };
+        let list =
+            |values: &BTreeSet<String>| values.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let key = &self.key;
         match &self.rule {
             Rule::Equals(value) => write!(f, "{key}={value}"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HealthCheck, ImageRef, PortSpec, RestartPolicy, SecurityContext};
+use super::{ContainerSettings, HealthCheck, ImageRef, Mount, PortSpec, RestartPolicy, SecurityContext};
 use crate::name::EnvName;
 use crate::node::Resources;
 use crate::secret::SecretRef;
@@ -41,6 +41,12 @@ pub struct TaskTemplate {
     /// User, capabilities, mounts.
     #[serde(default)]
     pub security: SecurityContext,
+    /// Volumes and folders on memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Mount>,
+    /// What else the engine is told.
+    #[serde(default, skip_serializing_if = "ContainerSettings::is_default")]
+    pub settings: ContainerSettings,
     /// How the agent tells whether it serves; `None`: running is healthy.
     #[serde(default)]
     pub health: Option<HealthCheck>,
@@ -56,7 +62,8 @@ pub struct TaskTemplate {
 }
 
 impl TaskTemplate {
-    /// SHA-256 over the canonical JSON of the template: struct fields in order, maps sorted.
+    /// SHA-256 over the canonical JSON of the template: struct fields in order, maps sorted. A field that came later is left
+    /// out where it says nothing, so that a template keeps its digest, and its containers, over upgrades.
     #[must_use]
     pub fn digest(&self) -> SpecDigest {
         let json = serde_json::to_vec(self).expect("a template is plain data");

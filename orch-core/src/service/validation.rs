@@ -30,7 +30,14 @@ pub fn check_replicas(replicas: u32, field: FieldPath) -> Result<(), Rejection> 
 /// # Errors
 /// The first rule that is broken, with the field that breaks it.
 pub fn check_spec(spec: &ServiceSpec) -> Result<(), Rejection> {
-    let at = FieldPath::new("spec");
+    check_spec_at(spec, &FieldPath::new("spec"))
+}
+
+/// The same, of a spec that stands at `at` in the request.
+///
+/// # Errors
+/// As [`check_spec`].
+pub fn check_spec_at(spec: &ServiceSpec, at: &FieldPath) -> Result<(), Rejection> {
     check_replicas(spec.replicas, at.field("replicas"))?;
     check_ports(&spec.template.ports, &at.field("ports"))?;
     if let Some(health) = &spec.template.health {
@@ -38,8 +45,8 @@ pub fn check_spec(spec: &ServiceSpec) -> Result<(), Rejection> {
     }
     check_resources(spec.template.requests, spec.template.limits, &at.field("resource_requirements"))?;
     check_routes(spec, &at.field("routes"))?;
-    check_environment(&spec.template, &at)?;
-    check_mounts(&spec.template, &at)?;
+    check_environment(&spec.template, at)?;
+    check_mounts(&spec.template, at)?;
     if let Some(user) = spec.template.security.user.as_deref() {
         let fine = !user.is_empty() && !user.contains(char::is_control);
         ensure(fine, || {
@@ -200,9 +207,9 @@ fn check_environment(template: &TaskTemplate, at: &FieldPath) -> Result<(), Reje
 
 fn check_mounts(template: &TaskTemplate, at: &FieldPath) -> Result<(), Rejection> {
     let mut targets = BTreeSet::new();
-    let mut target = |path, field: FieldPath| -> Result<(), Rejection> {
+    let mut target = |path: &str, field: FieldPath| -> Result<(), Rejection> {
         check_path(path, field.clone())?;
-        ensure(targets.insert(path), || {
+        ensure(targets.insert(plain(path)), || {
             Rejection::invalid(field, format!("`{path}` is mounted twice"), "each path once")
         })
     };
@@ -210,6 +217,9 @@ fn check_mounts(template: &TaskTemplate, at: &FieldPath) -> Result<(), Rejection
         let at = at.field("security_context").field("host_path_mounts").index(i);
         check_path(&mount.host_path, at.field("host_path"))?;
         target(&mount.container_path, at.field("container_path"))?;
+    }
+    for (i, mount) in template.mounts.iter().enumerate() {
+        target(&mount.target, at.field("mounts").index(i).field("target"))?;
     }
     for (i, secret) in template.secrets.iter().enumerate() {
         if let SecretDelivery::File(path) = &secret.delivery {
@@ -220,6 +230,11 @@ fn check_mounts(template: &TaskTemplate, at: &FieldPath) -> Result<(), Rejection
         check_path(workdir, at.field("workdir"))?;
     }
     Ok(())
+}
+
+/// Without what makes no difference: `/data/` and `/data` are one place.
+fn plain(path: &str) -> String {
+    path.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
 }
 
 fn check_path(path: &str, field: FieldPath) -> Result<(), Rejection> {

@@ -143,7 +143,7 @@ impl World {
     pub fn register_node(&mut self, name: &str, resources: Resources) -> NodeId {
         let command = RegisterNode {
             claim: RegistrationClaim {
-            facts: Default::default(),
+                facts: Default::default(),
                 name: name.parse().expect("a node name"),
                 advertise_address: "127.0.0.1".to_owned(),
                 labels: BTreeMap::from([("name".to_owned(), name.to_owned())]),
@@ -294,6 +294,8 @@ pub fn web_spec(name: &str, replicas: u32) -> ServiceSpec {
             requests: share,
             limits: share,
             security: SecurityContext::default(),
+            mounts: Vec::new(),
+            settings: Default::default(),
             health: None,
             restart: RestartPolicy::default(),
             stop: StopPolicy::default(),

@@ -82,8 +82,7 @@ fn a_pending_task_is_explained_anew_when_the_reason_changes() {
 #[test]
 fn a_rule_that_excludes_a_label_excludes_only_that() {
     let mut spec = web_spec("web", 2);
-    spec.constraints =
-        vec![Constraint { key: "name".into(), rule: Rule::NotEquals("a".into()) }];
+    spec.constraints = vec![Constraint { key: "name".into(), rule: Rule::NotEquals("a".into()) }];
     let site = Site::settled(&["a", "b"], spec);
     assert_eq!(site.running(), "1 v1 b, 2 v1 b");
 }
@@ -204,7 +203,8 @@ fn a_changed_strategy_moves_nothing() {
 fn rules_see_what_a_node_is_by_itself_and_no_label_passes_for_a_fact() {
     let mut site = Site::new(&["a", "b"], web_spec("web", 1));
     let mut transaction = Transaction::default();
-    for (node, arch) in site.world.cluster.nodes().cloned().collect::<Vec<_>>().iter().zip(["amd64", "arm64"]) {
+    for (node, arch) in site.world.cluster.nodes().cloned().collect::<Vec<_>>().iter().zip(["amd64", "arm64"])
+    {
         let mut node = Node::clone(node);
         node.facts = NodeFacts { arch: Some(arch.to_owned()), ..NodeFacts::default() };
         node.labels.insert("node.arch".to_owned(), "arm64".to_owned());

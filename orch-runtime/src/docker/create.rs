@@ -1,6 +1,7 @@
 //! Creating a container: the raw half's own body, since `docker-api` has no words for half of it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use hyper::Method;
 use orch_core::runtime::{ContainerId, CreateRequest, RuntimeError};
@@ -14,6 +15,7 @@ use super::client::DEADLINE;
 use super::engine::Payload;
 use super::error::EngineError;
 use super::mounts::{self, Mount};
+use super::settings::{self, LogConfig, Ulimit};
 
 impl DockerRuntime {
     pub(super) async fn create_container(
@@ -21,6 +23,7 @@ impl DockerRuntime {
         request: CreateRequest<'_>,
     ) -> Result<ContainerId, RuntimeError> {
         let mut mounts = mounts::of_the_host(&request.template.security.host_mounts, self.client().socket())?;
+        mounts.extend(self.template_mounts(&request).await?);
         let body = {
             mounts.extend(self.inner.secrets.write(&request).await?);
             let body = Body::new(&request, mounts)?;
@@ -131,6 +134,21 @@ struct HostConfig<'a> {
     init: bool,
     restart_policy: EngineRestart,
     mounts: Vec<Mount>,
+    log_config: LogConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pids_limit: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ulimits: Vec<Ulimit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shm_size: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dns: Vec<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    dns_search: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    dns_options: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    extra_hosts: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     network_mode: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,7 +172,7 @@ struct EngineRestart {
 impl<'a> Body<'a> {
     fn new(request: &CreateRequest<'a>, mounts: Vec<Mount>) -> Result<Self, RuntimeError> {
         let template = request.template;
-        let security = &template.security;
+        let (security, own) = (&template.security, &template.settings);
         let mut exposed_ports = BTreeMap::new();
         for port in &template.ports {
             exposed_ports.insert(format!("{}/{}", port.container_port, port.protocol), Empty {});
@@ -171,7 +189,8 @@ impl<'a> Body<'a> {
         Ok(Self {
             image: &request.image.0,
             // On the node's network a container has the node's name.
-            hostname: (!security.host_network).then_some(request.hostname),
+            hostname: (!security.host_network)
+                .then(|| template.settings.hostname.as_deref().unwrap_or(request.hostname)),
             env: environment(request)?,
             entrypoint: &template.entrypoint,
             cmd: &template.command,
@@ -195,6 +214,14 @@ impl<'a> Body<'a> {
                 init: template.init,
                 restart_policy: EngineRestart { name: "no" },
                 mounts,
+                log_config: settings::log_config(own.log.as_ref()),
+                pids_limit: own.pids_limit.map(NonZeroU32::get),
+                ulimits: settings::ulimits(own),
+                shm_size: own.shm_bytes,
+                dns: own.dns.servers.iter().map(ToString::to_string).collect(),
+                dns_search: &own.dns.search,
+                dns_options: &own.dns.options,
+                extra_hosts: settings::extra_hosts(own),
                 network_mode: security.host_network.then_some("host"),
                 pid_mode: security.host_pid.then_some("host"),
             },

@@ -16,8 +16,10 @@ mod mounts;
 mod observe;
 mod quiet;
 mod secrets;
+mod settings;
 mod socket;
 mod version;
+mod volumes;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -38,6 +40,7 @@ use self::image::Pulls;
 pub use self::quiet::may_be_logged;
 use self::secrets::SecretFiles;
 pub use self::socket::{DockerSocket, InvalidDockerHost};
+pub use self::volumes::volume_name;
 
 /// How a [`DockerRuntime`] is set up.
 #[derive(Clone, Debug)]

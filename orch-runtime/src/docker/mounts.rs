@@ -9,20 +9,45 @@ use serde::Serialize;
 
 use super::socket::DockerSocket;
 
-/// A bind mount, as the engine is asked for it. The source must exist: the engine does not make it.
+/// A mount, as the engine is asked for it. The source of a bind mount must exist: the engine does not make it.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Mount {
     #[serde(rename = "Type")]
     kind: &'static str,
-    source: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<PathBuf>,
     target: String,
     read_only: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tmpfs_options: Option<TmpfsOptions>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TmpfsOptions {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<u32>,
 }
 
 impl Mount {
     pub(super) fn read_only(source: PathBuf, target: String) -> Self {
-        Self { kind: "bind", source, target, read_only: true }
+        Self::bind(source, target, true)
+    }
+
+    fn bind(source: PathBuf, target: String, read_only: bool) -> Self {
+        Self { kind: "bind", source: Some(source), target, read_only, tmpfs_options: None }
+    }
+
+    pub(super) fn volume(name: String, target: String, read_only: bool) -> Self {
+        Self { kind: "volume", source: Some(name.into()), target, read_only, tmpfs_options: None }
+    }
+
+    pub(super) fn tmpfs(target: String, size_bytes: Option<u64>, mode: Option<u32>) -> Self {
+        let tmpfs_options = Some(TmpfsOptions { size_bytes, mode });
+        Self { kind: "tmpfs", source: None, target, read_only: false, tmpfs_options }
     }
 }
 
@@ -49,12 +74,7 @@ pub(super) fn of_the_host(wanted: &[HostMount], socket: &DockerSocket) -> Result
                 let message = format!("the mount {} holds the container engine's socket", mount.host_path);
                 return Err(RuntimeError::permanent(FailureKind::Forbidden, message));
             }
-            Ok(Mount {
-                kind: "bind",
-                source,
-                target: mount.container_path.clone(),
-                read_only: mount.read_only,
-            })
+            Ok(Mount::bind(source, mount.container_path.clone(), mount.read_only))
         })
         .collect()
 }

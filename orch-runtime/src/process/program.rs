@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use nix::sys::signal::Signal;
 use orch_core::runtime::{CreateRequest, RuntimeError};
 use orch_core::secret::{Secret, SecretDelivery};
+use orch_core::service::Dns;
 use orch_core::task::{Exit, FailureKind};
 use serde::{Deserialize, Serialize};
 use tokio::process::{Child, Command};
@@ -35,13 +36,25 @@ impl Program {
     /// The template wants what a plain process cannot have: better refused than quietly left out.
     pub(super) fn new(request: &CreateRequest<'_>) -> Result<(Self, SecretEnv), RuntimeError> {
         let template = request.template;
-        let security = &template.security;
+        let (security, own) = (&template.security, &template.settings);
         let cannot = |kind, what: &str| RuntimeError::permanent(kind, format!("the process runtime {what}"));
         let impossible = [
             (security.read_only_root, "has no root file system to make read-only"),
             (security.privileged, "has no privileges to give"),
             (!security.cap_add.is_empty(), "has no capabilities to give"),
-            (!security.host_mounts.is_empty(), "mounts nothing: a process sees the node's files as they are"),
+            (
+                !security.host_mounts.is_empty() || !template.mounts.is_empty(),
+                "mounts nothing: a process sees the node's files as they are",
+            ),
+            (own.hostname.is_some(), "gives no host names: a process has the node's"),
+            (own.pids_limit.is_some(), "enforces no `pids_limit`"),
+            (!own.ulimits.is_empty(), "sets no `ulimits`: a process has the agent's"),
+            (own.shm_bytes.is_some(), "has no `/dev/shm` of its own to size"),
+            (own.log.is_some(), "keeps output in its own files and has no log drivers"),
+            (
+                own.dns != Dns::default() || !own.extra_hosts.is_empty(),
+                "resolves names as the node does: `dns` and `extra_hosts` have no effect",
+            ),
         ];
         if let Some((_, what)) = impossible.iter().find(|(wanted, _)| *wanted) {
             return Err(cannot(FailureKind::Engine, what));

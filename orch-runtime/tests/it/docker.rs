@@ -27,13 +27,13 @@ use crate::fixture::DockerFixture;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A free port of this machine.
-fn free_port() -> NonZeroU16 {
+pub(crate) fn free_port() -> NonZeroU16 {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     NonZeroU16::new(listener.local_addr().unwrap().port()).unwrap()
 }
 
 /// Creates and starts a container from `template`, with its port 8080 on `port`.
-async fn run(
+pub(crate) async fn run(
     docker: &DockerRuntime,
     fixture: &DockerFixture,
     template: &TaskTemplate,
@@ -66,13 +66,20 @@ async fn run(
 }
 
 /// `GET` until the server listens; answers the body.
-async fn get(port: NonZeroU16, path: &str) -> String {
+pub(crate) async fn get(port: NonZeroU16, path: &str) -> String {
+    let (status, body) = ask("GET", port, path).await;
+    assert_eq!(status, 200, "{path}: {body}");
+    body
+}
+
+/// Asks until the server listens; answers status and body.
+pub(crate) async fn ask(method: &'static str, port: NonZeroU16, path: &str) -> (u16, String) {
     let path = path.to_owned();
     let work = move || {
         let end = Instant::now() + PATIENCE;
         loop {
             let answer = TcpStream::connect(("127.0.0.1", port.get())).and_then(|mut stream| {
-                write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")?;
+                write!(stream, "{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n")?;
                 let mut answer = Vec::new();
                 stream.read_to_end(&mut answer).map(|_| answer)
             });
@@ -81,8 +88,8 @@ async fn get(port: NonZeroU16, path: &str) -> String {
                 Ok(answer) if !answer.is_empty() => {
                     let answer = String::from_utf8(answer).unwrap();
                     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-                    assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
-                    return body.to_owned();
+                    let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
+                    return (status, body.to_owned());
                 }
                 other => assert!(Instant::now() < end, "{other:?}"),
             }
@@ -93,7 +100,7 @@ async fn get(port: NonZeroU16, path: &str) -> String {
 }
 
 /// The engine's API past the runtime: to see what it was told, and to play someone else.
-fn engine(method: &str, path: &str, body: &Value) -> (u16, Value) {
+pub(crate) fn engine(method: &str, path: &str, body: &Value) -> (u16, Value) {
     let mut stream = UnixStream::connect(DockerSocket::resolve(None).unwrap().path()).unwrap();
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let head = format!(

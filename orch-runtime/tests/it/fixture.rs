@@ -39,6 +39,8 @@ pub(crate) fn template(image: &ImageRef) -> TaskTemplate {
         requests: Resources::default(),
         limits: Resources::default(),
         security: SecurityContext::default(),
+        mounts: Vec::new(),
+        settings: Default::default(),
         health: None,
         restart: RestartPolicy::default(),
         stop: StopPolicy { grace: Duration::from_secs(5), ..StopPolicy::default() },

@@ -9,7 +9,9 @@ use orch_core::runtime::{
     RuntimeError,
 };
 use orch_core::secret::{ResolvedSecret, ResolvedSecrets, Secret, SecretDelivery};
-use orch_core::service::{StopPolicy, TaskTemplate, Version};
+use orch_core::service::{
+    ContainerSettings, LogSettings, Mount, MountSource, StopPolicy, TaskTemplate, Version,
+};
 use orch_core::task::{Attempt, FailureKind};
 use orch_core::testing::contract::runtime::{Behaviour, RuntimeFixture as _};
 
@@ -119,7 +121,24 @@ async fn what_a_process_cannot_have_is_refused() {
     read_only.security.read_only_root = true;
     let mut nothing = fixture.template(Behaviour::Serve);
     nothing.command.clear();
-    for template in [read_only, nothing] {
+    let mut settings = Vec::new();
+    let changes: [fn(&mut ContainerSettings); 6] = [
+        |own| own.hostname = Some("x".to_owned()),
+        |own| own.pids_limit = std::num::NonZeroU32::new(9),
+        |own| own.shm_bytes = Some(1 << 20),
+        |own| own.dns.search = vec!["x".to_owned()],
+        |own| own.extra_hosts = [("x".to_owned(), "10.0.0.1".parse().unwrap())].into(),
+        |own| own.log = Some(LogSettings { driver: "local".to_owned(), options: [].into() }),
+    ];
+    for change in changes {
+        let mut template = fixture.template(Behaviour::Serve);
+        change(&mut template.settings);
+        settings.push(template);
+    }
+    let mut mounting = fixture.template(Behaviour::Serve);
+    let source = MountSource::Tmpfs { size_bytes: None, mode: None };
+    mounting.mounts = vec![Mount { target: "/x".to_owned(), source }];
+    for template in [read_only, nothing, mounting].into_iter().chain(settings) {
         let result = create(&fixture.runtime, &fixture, &template, &none).await;
         assert!(matches!(result, Err(RuntimeError::Permanent { .. })), "{result:?}");
     }

@@ -195,7 +195,7 @@ impl World {
 /// What a node of this workspace says of itself.
 pub(crate) fn claim(name: &str) -> RegistrationClaim {
     RegistrationClaim {
-            facts: Default::default(),
+        facts: Default::default(),
         name: name.parse().unwrap(),
         advertise_address: "127.0.0.1".to_owned(),
         labels: [].into(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::is_zero;
 use super::parse::invalid;
 use crate::api::Nanos;
 use crate::api::word::words;
@@ -163,9 +164,4 @@ impl From<&RolloutPolicy> for Rollout {
             on_failure: Some(policy.on_failure.into()),
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
-const fn is_zero(value: &u32) -> bool {
-    *value == 0
 }

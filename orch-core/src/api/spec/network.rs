@@ -80,7 +80,11 @@ pub(super) fn parse_ports(ports: &[Port], at: &FieldPath) -> Result<Vec<service:
 }
 
 impl Route {
-    pub(super) fn parse(&self, ports: &[service::PortSpec], at: &FieldPath) -> Result<service::Route, Rejection> {
+    pub(super) fn parse(
+        &self,
+        ports: &[service::PortSpec],
+        at: &FieldPath,
+    ) -> Result<service::Route, Rejection> {
         let unfit =
             |text: &str| text.chars().any(|c| c.is_control() || c.is_whitespace() || "`\"".contains(c));
         if self.host.is_empty() || self.host.len() > 253 || unfit(&self.host) {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::network::parse_ports;
-use super::{Constraint, MAX_REPLICAS, SecretRef, ServiceSpec};
+use super::{Constraint, MAX_REPLICAS, Mount, SecretRef, ServiceSpec};
 use crate::api::parse_at;
 use crate::command::{FieldPath, Rejection};
 use crate::secret::{self, SecretDelivery};
+use crate::service::validation::check_spec_at;
 use crate::service::{self, StopPolicy, TaskTemplate};
 
 /// A stop signal that takes longer than an hour is a mistake.
@@ -31,7 +32,7 @@ impl ServiceSpec {
         let routes = each(&self.routes, &at.field("routes"), |route, at| route.parse(&ports, at))?;
         let (requests, limits) = self.resource_requirements.parse(&at.field("resource_requirements"))?;
         let labels = parse_labels(&self.labels, &at.field("labels"))?;
-        Ok(service::ServiceSpec {
+        let spec = service::ServiceSpec {
             name: parse_at(&self.name, &at.field("name"), "a DNS label")?,
             replicas: self.replicas,
             stateful: self.stateful,
@@ -46,6 +47,8 @@ impl ServiceSpec {
                 requests: requests.into(),
                 limits: limits.into(),
                 security: self.security_context.parse(&at.field("security_context"))?,
+                mounts: each(&self.mounts, &at.field("mounts"), Mount::parse)?,
+                settings: self.parse_settings(at)?,
                 health,
                 restart: self.restart_policy.parse(&at.field("restart_policy"))?,
                 stop: self.parse_stop(at)?,
@@ -61,7 +64,9 @@ impl ServiceSpec {
             rollout: self.rollout.clone().unwrap_or_default().parse(&at.field("rollout"))?,
             routes,
             labels,
-        })
+        };
+        check_spec_at(&spec, at)?;
+        Ok(spec)
     }
 
     fn refuse_what_comes_later(&self, at: &FieldPath) -> Result<(), Rejection> {

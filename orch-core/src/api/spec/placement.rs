@@ -68,7 +68,12 @@ impl Constraint {
         }
         let rule = match self.operator {
             Operator::Equals | Operator::NotEquals if !self.values.is_empty() => {
-                return Err(invalid(at, "values", "given where one value is compared", "`value`, or operator in"));
+                return Err(invalid(
+                    at,
+                    "values",
+                    "given where one value is compared",
+                    "`value`, or operator in",
+                ));
             }
             Operator::Equals => Rule::Equals(self.value.clone()),
             Operator::NotEquals => Rule::NotEquals(self.value.clone()),

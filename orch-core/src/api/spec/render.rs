@@ -6,7 +6,7 @@ use crate::service;
 impl From<&service::ServiceSpec> for ServiceSpec {
     fn from(spec: &service::ServiceSpec) -> Self {
         let template = &spec.template;
-        Self {
+        let mut wire = Self {
             name: spec.name.to_string(),
             image: template.image.to_string(),
             image_metadata: (&template.image).into(),
@@ -24,6 +24,7 @@ impl From<&service::ServiceSpec> for ServiceSpec {
                 limits: template.limits.into(),
             },
             security_context: (&template.security).into(),
+            mounts: template.mounts.iter().map(Into::into).collect(),
             autoscaling: Autoscaling::default(),
             healthcheck: template.health.as_ref().map(Into::into),
             restart_policy: (&template.restart).into(),
@@ -37,7 +38,10 @@ impl From<&service::ServiceSpec> for ServiceSpec {
             drain_delay: Some(template.stop.delay.into()),
             init: template.init,
             rollout: Some((&spec.rollout).into()),
-        }
+            ..Self::default()
+        };
+        wire.render_settings(&template.settings);
+        wire
     }
 }
 
@@ -53,4 +57,3 @@ impl From<&service::ImageRef> for ImageMetadata {
         }
     }
 }
-

@@ -153,7 +153,7 @@ impl<G> Bench<G> {
 
 fn claim(name: &str) -> RegistrationClaim {
     RegistrationClaim {
-            facts: Default::default(),
+        facts: Default::default(),
         name: name.parse().expect("a node name"),
         advertise_address: "10.0.0.7".to_owned(),
         labels: [("zone".to_owned(), "a".to_owned())].into(),

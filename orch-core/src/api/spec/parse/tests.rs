@@ -1,5 +1,6 @@
 use super::*;
 use crate::api::strict;
+use crate::deployment::RolloutPolicy;
 
 fn wire(json: &str) -> ServiceSpec {
     strict::read_json(json.as_bytes()).unwrap()
@@ -45,7 +46,11 @@ fn what_the_server_sends_it_also_takes() {
         "placement_strategy":"binpack",
         "routes":[{"host":"example.org","path_prefix":"/","port":80,"tls":true}],
         "labels":{"team":"x"},"stop_signal":"SIGINT","stop_grace":3000000000,"init":true,
-        "rollout":{"max_unavailable":1,"max_surge":0,"on_failure":"pause"}
+        "rollout":{"max_unavailable":1,"max_surge":0,"on_failure":"pause"},
+        "mounts":[{"type":"volume","source":"data","target":"/data","read_only":true},{"type":"tmpfs","target":"/tmp","size":"1Mi","mode":"0700"},{"type":"tmpfs","target":"/run"}],
+        "hostname":"front","pids_limit":64,"ulimits":{"nofile":{"soft":512,"hard":-1}},"shm_size":"8Mi",
+        "log":{"driver":"local","options":{"max-size":"1m"}},"dns":{"servers":["10.0.0.2"],"search":["a.b"],"options":["ndots:2"]},
+        "extra_hosts":{"db":"fd00::5","node":"host-gateway"}
     }"#;
     let spec = parse(full).unwrap();
     let sent = serde_json::to_string(&ServiceSpec::from(&spec)).unwrap();
@@ -99,10 +104,7 @@ fn each_rule_is_answered_with_the_path_of_its_field() {
         (r#""routes":[{"host":"h","path_prefix":"/","port":9}]"#, "spec.routes[0].port"),
         (r#""secret_refs":[{"name":"a","env":"A","file":"/a"}]"#, "spec.secret_refs[0].file"),
         (r#""secret_refs":[{"name":"prod/db"}],"env":{"prod/db":"x"}"#, "spec.secret_refs[0]"),
-        (
-            r#""placement_constraints":[{"key":"a","operator":"in"}]"#,
-            "spec.placement_constraints[0].values",
-        ),
+        (r#""placement_constraints":[{"key":"a","operator":"in"}]"#, "spec.placement_constraints[0].values"),
         (
             r#""placement_constraints":[{"key":"a","operator":"equals","value":"x","values":["y"]}]"#,
             "spec.placement_constraints[0].values",
@@ -115,6 +117,27 @@ fn each_rule_is_answered_with_the_path_of_its_field() {
             r#""placement_constraints":[{"key":"a","operator":"exists","value":"x"}]"#,
             "spec.placement_constraints[0].value",
         ),
+        (r#""mounts":[{"type":"bind","source":"/x","target":"/x"}]"#, "spec.mounts[0].type"),
+        (r#""mounts":[{"type":"volume","source":"../x","target":"/x"}]"#, "spec.mounts[0].source"),
+        (r#""mounts":[{"type":"volume","source":"x","target":"/x","size":1}]"#, "spec.mounts[0].size"),
+        (r#""mounts":[{"type":"tmpfs","target":"/x","read_only":true}]"#, "spec.mounts[0].read_only"),
+        (r#""mounts":[{"type":"tmpfs","target":"/x","mode":"999"}]"#, "spec.mounts[0].mode"),
+        (r#""mounts":[{"type":"tmpfs","target":"x"}]"#, "spec.mounts[0].target"),
+        (r#""mounts":[{"type":"tmpfs","target":"/."}]"#, "spec.mounts[0].target"),
+        (
+            r#""mounts":[{"type":"tmpfs","target":"/x"},{"type":"volume","source":"x","target":"/x/"}]"#,
+            "spec.mounts[1].target",
+        ),
+        (r#""hostname":"-a""#, "spec.hostname"),
+        (r#""hostname":"a","security_context":{"host_network":true}"#, "spec.hostname"),
+        (r#""ulimits":{"files":{"soft":1,"hard":1}}"#, "spec.ulimits"),
+        (r#""ulimits":{"nofile":{"soft":-1,"hard":1}}"#, "spec.ulimits.nofile.soft"),
+        (r#""ulimits":{"nofile":{"soft":1,"hard":-2}}"#, "spec.ulimits.nofile.hard"),
+        (r#""log":{"driver":"jsonfile"}"#, "spec.log.driver"),
+        (r#""dns":{"servers":["dns.example"]}"#, "spec.dns.servers[0]"),
+        (r#""dns":{"search":["a b"]}"#, "spec.dns.search[0]"),
+        (r#""extra_hosts":{"db":"localhost"}"#, "spec.extra_hosts.db"),
+        (r#""extra_hosts":{"d b":"10.0.0.1"}"#, "spec.extra_hosts"),
         (r#""rollout":{"max_surge":0}"#, "spec.rollout.max_surge"),
         (r#""stop_signal":"TERM""#, "spec.stop_signal"),
         (r#""labels":{"orch.task_id":"x"}"#, "spec.labels"),
@@ -137,4 +160,30 @@ fn what_is_left_out_of_requests_and_limits_follows_from_the_other() {
     assert_eq!(cpu(r#"{"requests":{"cpu":"2"}}"#), (2000, 2000));
     assert_eq!(cpu(r#"{"limits":{"cpu":"50m"}}"#), (50, 50));
     assert_eq!(cpu(r#"{"requests":{"cpu":0},"limits":{"cpu":300}}"#), (100, 300));
+}
+
+#[test]
+fn a_template_without_what_came_later_keeps_its_digest() {
+    let template = crate::testing::web_spec("web", 1).template;
+    let json = serde_json::to_value(&template).unwrap();
+    let fields: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    let first = [
+        "command",
+        "entrypoint",
+        "env",
+        "health",
+        "image",
+        "init",
+        "labels",
+        "limits",
+        "ports",
+        "requests",
+        "restart",
+        "secrets",
+        "security",
+        "stop",
+        "workdir",
+    ];
+    assert_eq!(fields, first);
+    assert_eq!(serde_json::from_value::<service::TaskTemplate>(json).unwrap(), template);
 }
