@@ -1,19 +1,20 @@
-//! A container runtime that notes when it was asked for what, and how long that took.
+//! A container runtime that notes when it was asked for what, how long that took, and when it told an end.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use orch_core::runtime::{
-    ContainerId, ContainerRuntime, CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError,
-    RuntimeEvent, RuntimeInfo,
+    ContainerChange, ContainerId, ContainerRuntime, CreateRequest, ObservedContainer, Owner, PullProgress,
+    RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use orch_core::service::{ImageDigest, ImageRef, StopPolicy};
 use orch_core::time::Timestamp;
 
 use crate::report::now;
 
-/// One call that came to a good end.
+/// One call that came to a good end, or an end of a container that was told (asked and answered at once).
 #[derive(Clone)]
 pub(crate) struct Noted {
     pub(crate) what: What,
@@ -24,31 +25,33 @@ pub(crate) struct Noted {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
-    Inspect,
+    Ended,
     Create,
     Start,
 }
 
-/// The runtime beneath, with a note of every inspect, create and start.
+/// The runtime beneath, with a note of every create and start, and of every end that it tells.
 pub(crate) struct Timed {
     inner: Arc<dyn ContainerRuntime>,
-    notes: Mutex<Vec<Noted>>,
+    notes: Arc<Notes>,
 }
+
+type Notes = Mutex<Vec<Noted>>;
 
 impl Timed {
     pub(crate) fn new(inner: Arc<dyn ContainerRuntime>) -> Self {
-        Self { inner, notes: Mutex::default() }
+        Self { inner, notes: Arc::default() }
     }
 
     /// What was noted since the last time.
     pub(crate) fn take(&self) -> Vec<Noted> {
         std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
 
-    fn note(&self, what: What, container: &ContainerId, asked: Timestamp) {
-        let noted = Noted { what, container: container.clone(), asked, answered: now() };
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(noted);
-    }
+fn note(notes: &Notes, what: What, container: &ContainerId, asked: Timestamp) {
+    let noted = Noted { what, container: container.clone(), asked, answered: now() };
+    notes.lock().unwrap_or_else(PoisonError::into_inner).push(noted);
 }
 
 #[async_trait]
@@ -68,14 +71,14 @@ impl ContainerRuntime for Timed {
     async fn create(&self, request: CreateRequest<'_>) -> Result<ContainerId, RuntimeError> {
         let asked = now();
         let container = self.inner.create(request).await?;
-        self.note(What::Create, &container, asked);
+        note(&self.notes, What::Create, &container, asked);
         Ok(container)
     }
 
     async fn start(&self, container: &ContainerId) -> Result<(), RuntimeError> {
         let asked = now();
         self.inner.start(container).await?;
-        self.note(What::Start, container, asked);
+        note(&self.notes, What::Start, container, asked);
         Ok(())
     }
 
@@ -92,13 +95,18 @@ impl ContainerRuntime for Timed {
     }
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<ObservedContainer>, RuntimeError> {
-        let asked = now();
-        let found = self.inner.inspect(container).await?;
-        self.note(What::Inspect, container, asked);
-        Ok(found)
+        self.inner.inspect(container).await
     }
 
     fn events(&self, owner: &Owner) -> BoxStream<'static, RuntimeEvent> {
-        self.inner.events(owner)
+        let notes = Arc::clone(&self.notes);
+        let told = move |event: &RuntimeEvent| {
+            if let RuntimeEvent::Changed(event) = event
+                && matches!(event.change, ContainerChange::Ended(_))
+            {
+                note(&notes, What::Ended, &event.container, now());
+            }
+        };
+        self.inner.events(owner).inspect(told).boxed()
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use orch_core::agent::DesiredTask;
 use orch_core::converge::{Intent, Step, StepDone, StepFailure, TaskMemory, TaskPlan, TaskView, converge};
 use orch_core::id::TaskId;
-use orch_core::runtime::{ContainerId, ContainerLabels, ContainerState, ObservedContainer, Owner};
+use orch_core::runtime::{
+    ContainerChange, ContainerEvent, ContainerId, ContainerLabels, ContainerState, ObservedContainer, Owner,
+};
 use orch_core::service::HealthCheck;
 use orch_core::task::TaskReport;
 use orch_core::time::{Monotonic, Timestamp};
@@ -27,9 +29,13 @@ pub(crate) struct Entry {
     pub(crate) busy: Option<Busy>,
     /// Looks at containers under way.
     pub(crate) looking: usize,
+    /// What was told of its containers during a step: to be taken in after it.
+    pub(crate) told: Vec<ContainerEvent>,
     /// Containers that something happened to during a step: to be looked at after it.
     pub(crate) dirty: BTreeSet<ContainerId>,
-    /// When a step last changed something, in the conductor's count: what was seen before that is stale.
+    /// Dead containers that more may become known of: they are being looked at, and hold up nothing that is urgent.
+    pub(crate) unsure: BTreeSet<ContainerId>,
+    /// When a step or an event last changed something, in the conductor's count: what was seen before that is stale.
     pub(crate) changed_at: u64,
     /// Held from a creation to the start that follows.
     pub(crate) launch: Option<Launch>,
@@ -39,6 +45,19 @@ pub(crate) struct Entry {
     pub(crate) said: Option<TaskReport>,
     /// When to look again.
     pub(crate) timer: Option<Monotonic>,
+}
+
+/// What an event leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It says what was known.
+    Nothing,
+    /// It changed what is known.
+    News,
+    /// It told an end, or something about one: a look may tell more, and nothing that is urgent waits for it.
+    End,
+    /// Only a look tells what is the case.
+    Unclear,
 }
 
 pub(crate) struct Busy {
@@ -66,6 +85,57 @@ impl Entry {
     /// Whether a step is under way, or a look that may change what is known.
     pub(crate) const fn is_occupied(&self) -> bool {
         self.busy.is_some() || self.looking > 0
+    }
+
+    /// Takes in what the runtime told of a container.
+    ///
+    /// A container that has ended is never started again by us, so the first word of an end is the last; where someone
+    /// else started it, only a look tells.
+    pub(crate) fn hear(&mut self, event: &ContainerEvent) -> Heard {
+        let known = self.containers.iter_mut().find(|known| known.id == event.container);
+        let Some(known) = known else {
+            let gone = event.change == ContainerChange::Removed;
+            return if gone { Heard::Nothing } else { Heard::Unclear };
+        };
+        match (&event.change, &known.state) {
+            (ContainerChange::Created, _)
+            | (ContainerChange::Started { .. }, ContainerState::Running { .. })
+            | (ContainerChange::Ended(_), ContainerState::Exited(_))
+            | (ContainerChange::OutOfMemory, ContainerState::Created | ContainerState::Running { .. }) => {
+                Heard::Nothing
+            }
+            (ContainerChange::Started { since }, ContainerState::Created) => {
+                known.state = ContainerState::Running { since: *since };
+                Heard::News
+            }
+            (ContainerChange::Ended(exit), ContainerState::Running { .. }) => {
+                known.state = ContainerState::Exited(exit.clone());
+                Heard::End
+            }
+            (ContainerChange::OutOfMemory, ContainerState::Exited(_)) => Heard::End,
+            (ContainerChange::Removed, _) => {
+                self.is_gone(&event.container);
+                Heard::News
+            }
+            _ => Heard::Unclear,
+        }
+    }
+
+    /// Takes over how a dead container ended, as a look at it told. Answers `false` where that is not what it is any more.
+    pub(crate) fn refine(&mut self, seen: &ObservedContainer) -> bool {
+        let ContainerState::Exited(exit) = &seen.state else { return false };
+        self.memory.refine(seen.labels.attempt, exit);
+        if let Some(known) = self.containers.iter_mut().find(|known| known.id == seen.id) {
+            known.state = seen.state.clone();
+        }
+        true
+    }
+
+    /// Whether a plan rests on an end of which more may become known, and can wait for that: all but another attempt at
+    /// once can.
+    pub(crate) fn can_wait(&self, plan: &TaskPlan, revoked: bool) -> bool {
+        let unsure = self.memory.container.as_ref().is_some_and(|current| self.unsure.contains(current));
+        unsure && self.intent(revoked).is_run() && !plan.step.as_ref().is_some_and(Step::is_launch)
     }
 
     /// Takes over what is known of a container.

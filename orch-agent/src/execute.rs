@@ -13,12 +13,14 @@ use futures_util::stream::{BoxStream, FuturesUnordered};
 use orch_core::converge::{ProbeOutcome, Step, StepFailure, TaskMemory};
 use orch_core::env::EnvExt as _;
 use orch_core::id::TaskId;
-use orch_core::runtime::{ContainerId, ContainerState, ObservedContainer, Owner, RuntimeError, RuntimeEvent};
+use orch_core::runtime::{
+    ContainerEvent, ContainerId, ContainerState, ObservedContainer, Owner, RuntimeError, RuntimeEvent,
+};
 use orch_core::time::Monotonic;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::entry::{Busy, Entry};
+use crate::entry::{Busy, Entry, Heard};
 use crate::probe::ProbeTarget;
 use crate::pull::Pulls;
 use crate::retry::{Retry, chain};
@@ -27,6 +29,12 @@ use crate::steps::{Work, Worked};
 
 /// How often what a pull has come to is told.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(3);
+/// How long what became known of an end is waited for, where nothing is urgent.
+const DETAILS_WITHIN: Duration = Duration::from_secs(5);
+/// An engine that is stopped ends its containers before it falls silent: no longer before, by its own limits.
+const ENGINE_STOP: Duration = Duration::from_secs(20);
+/// What is told of a task's containers during one step, at most; beyond, they are looked at.
+const TOLD: usize = 32;
 
 /// What comes back from the work beside the conductor.
 enum Job {
@@ -40,6 +48,12 @@ enum Job {
         container: ContainerId,
         begun: u64,
         found: Result<Option<ObservedContainer>, RuntimeError>,
+    },
+    Detailed {
+        task: TaskId,
+        container: ContainerId,
+        /// `None`: not in time.
+        found: Option<Result<Option<ObservedContainer>, RuntimeError>>,
     },
     Probed {
         task: TaskId,
@@ -216,6 +230,9 @@ impl Conductor {
         }
         let env = &self.shared.env;
         let plan = entry.plan(task, revoked, env.monotonic(), env.random_u64());
+        if entry.can_wait(&plan, revoked) {
+            return;
+        }
         let streak = plan.memory.streak();
         if streak != entry.memory.streak() {
             self.shared.streaks.send_modify(|streaks| match streak {
@@ -301,6 +318,23 @@ impl Conductor {
         }));
     }
 
+    /// Asks how a container ended. Unlike a look, nothing waits for that but what is not urgent.
+    fn ask_details(&mut self, task: TaskId, container: ContainerId) {
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
+        if !entry.unsure.insert(container.clone()) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.jobs.push(Box::pin(async move {
+            let found = tokio::select! {
+                biased;
+                found = shared.runtime.inspect(&container) => Some(found),
+                () = shared.env.sleep(DETAILS_WITHIN) => None,
+            };
+            Job::Detailed { task, container, found }
+        }));
+    }
+
     fn list(&mut self) {
         let Some(owner) = self.owner else { return };
         if std::mem::replace(&mut self.runtime.listing, true) {
@@ -348,6 +382,7 @@ impl Conductor {
             Job::Worked(worked) => self.take_worked(worked),
             Job::Listed { begun, found } => self.take_list(begun, found),
             Job::Seen { task, container, begun, found } => self.take_seen(task, container, begun, found),
+            Job::Detailed { task, container, found } => self.take_details(task, &container, found),
             Job::Probed { task, container, outcome } => self.take_probed(task, &container, &outcome),
             Job::LookAtPulls => self.look_at_pulls(),
         }
@@ -376,6 +411,10 @@ impl Conductor {
                 entry.dirty.insert(container);
             }
         }
+        for event in std::mem::take(&mut entry.told) {
+            self.hear(task, &event);
+        }
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
         let dirty = std::mem::take(&mut entry.dirty);
         for container in dirty {
             self.look(Some(task), container);
@@ -424,6 +463,27 @@ impl Conductor {
         }
     }
 
+    fn take_details(
+        &mut self,
+        task: TaskId,
+        container: &ContainerId,
+        found: Option<Result<Option<ObservedContainer>, RuntimeError>>,
+    ) {
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
+        match found {
+            Some(Err(RuntimeError::Unreachable(why))) => {
+                // It stays unsure: whether the engine's going away was its end is told by the list that follows.
+                return self.runtime_is_away(&why.to_string());
+            }
+            Some(Ok(Some(seen))) if !entry.refine(&seen) => self.look(Some(task), container.clone()),
+            Some(Ok(_) | Err(_)) | None => {}
+        }
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.unsure.remove(container);
+            self.queue.insert(task);
+        }
+    }
+
     fn take_list(&mut self, begun: u64, found: Result<Vec<ObservedContainer>, RuntimeError>) {
         self.runtime.listing = false;
         let found = match found {
@@ -460,6 +520,7 @@ impl Conductor {
                 entry.memory.runtime_is_back();
                 entry.memory.pardon = ended_meanwhile(entry, &listed);
             }
+            entry.unsure.clear();
             if first || pardon || entry.containers != listed {
                 entry.containers = listed;
                 self.queue.insert(*task);
@@ -480,15 +541,45 @@ impl Conductor {
                     let holds = |entry: &Entry| entry.containers.iter().any(|c| c.id == event.container);
                     self.tasks.iter().find(|(_, entry)| holds(entry)).map(|(task, _)| *task)
                 };
-                let task = event.task.or_else(known);
-                self.look(task, event.container.clone());
+                match event.task.or_else(known) {
+                    Some(task) => self.hear(task, &event),
+                    None => self.look(None, event.container),
+                }
             }
             RuntimeEvent::Reconnected => {
                 self.runtime.was_away = true;
+                self.forgive();
                 self.runtime.listing = false; // one that is under way may be of before
                 self.list();
             }
             RuntimeEvent::Unreachable(why) => self.runtime_is_away(&why),
+        }
+    }
+
+    /// Takes in what was told of a task's container, now or after the step that is under way.
+    fn hear(&mut self, task: TaskId, event: &ContainerEvent) {
+        let Some(entry) = self.tasks.get_mut(&task) else {
+            return self.look(Some(task), event.container.clone());
+        };
+        if entry.busy.is_some() {
+            if entry.told.len() < TOLD {
+                entry.told.push(event.clone());
+            } else {
+                entry.dirty.insert(event.container.clone());
+            }
+            return;
+        }
+        let heard = entry.hear(event);
+        match heard {
+            Heard::Nothing => return,
+            Heard::News | Heard::End => {
+                entry.changed_at = self.tick;
+                self.queue.insert(task);
+            }
+            Heard::Unclear => self.look(Some(task), event.container.clone()),
+        }
+        if heard == Heard::End {
+            self.ask_details(task, event.container.clone());
         }
     }
 
@@ -566,9 +657,19 @@ impl Conductor {
         self.list_soon();
     }
 
+    /// What ended just before the engine went away was its doing.
+    fn forgive(&mut self) {
+        let now = self.shared.env.monotonic().since_origin();
+        let since = Monotonic::from_origin(now.saturating_sub(ENGINE_STOP));
+        for (task, entry) in &mut self.tasks {
+            entry.memory.forgive(since);
+            self.queue.insert(*task);
+        }
+    }
+
     fn set_reachable(&mut self, reachable: bool, why: Option<&str>) {
-        if !reachable {
-            self.runtime.was_away = true;
+        if !reachable && !std::mem::replace(&mut self.runtime.was_away, true) {
+            self.forgive();
         }
         self.shared.status.send_if_modified(|status| {
             std::mem::replace(&mut status.runtime_reachable, reachable) != reachable
@@ -601,10 +702,12 @@ fn remembered(shared: &Shared, task: TaskId) -> Entry {
     Entry { memory: streak.map(TaskMemory::recalled).unwrap_or_default(), ..Entry::default() }
 }
 
-/// Whether a container that ran when the runtime went away has ended since.
+/// Whether a container that ran when the runtime went away has ended since, or had ended so shortly before that nothing
+/// was made of it yet.
 fn ended_meanwhile(entry: &Entry, listed: &[ObservedContainer]) -> bool {
+    let open = |id| entry.unsure.contains(id) && entry.memory.container.as_ref() == Some(id);
     entry.containers.iter().any(|known| {
-        matches!(known.state, ContainerState::Running { .. })
+        (matches!(known.state, ContainerState::Running { .. }) || open(&known.id))
             && listed.iter().any(|now| now.id == known.id && matches!(now.state, ContainerState::Exited(_)))
     })
 }

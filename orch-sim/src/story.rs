@@ -198,6 +198,7 @@ impl Story {
                 behaviour.create_delay = Duration::from_millis(20);
                 behaviour.start_delay = Duration::from_millis(200);
                 behaviour.stop_delay = Duration::from_millis(100);
+                behaviour.tidy_delay = Duration::from_millis(140);
             });
         }
     }

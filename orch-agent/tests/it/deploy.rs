@@ -145,6 +145,7 @@ async fn the_restart_policy_ends_where_it_says() {
     assert_eq!((failure.kind, failure.exit.unwrap().code), (FailureKind::Exited, Some(4)));
 }
 
+/// M46: events are hints; what they miss is found by the sweep.
 #[tokio::test(start_paused = true)]
 async fn a_death_that_no_event_told_of_is_found_by_the_next_sweep() {
     let node = Node::started();

@@ -4,6 +4,7 @@
 
 mod crash;
 mod deploy;
+mod ends;
 mod identity;
 mod node;
 mod server;

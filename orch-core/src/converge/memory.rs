@@ -51,6 +51,8 @@ pub struct TaskMemory {
     pub stopped_by_us: bool,
     /// The next end is the node's doing (its engine was restarted): it is not counted.
     pub pardon: bool,
+    /// When an end was last counted.
+    pub counted_at: Option<Monotonic>,
     /// How to stop it, as last known: a task that left the desired set is stopped by its own spec.
     pub stop: StopPolicy,
     /// A sentence for people.
@@ -159,6 +161,24 @@ impl TaskMemory {
     pub fn runtime_is_back(&mut self) {
         if self.trouble.as_ref().is_some_and(|trouble| trouble.unreachable) {
             self.trouble = None;
+        }
+    }
+
+    /// The node's engine went away: an end that was counted at `since` or later was its doing as well, and is restarted
+    /// without a wait. An engine that is stopped ends its containers first, and says so.
+    pub fn forgive(&mut self, since: Monotonic) {
+        if self.counted_at.take_if(|at| *at >= since).is_some() {
+            self.failures = self.failures.saturating_sub(1);
+            self.restart_at = None;
+        }
+    }
+
+    /// More became known of how `attempt` ended, which the task may have left behind.
+    pub fn refine(&mut self, attempt: Attempt, exit: &Exit) {
+        if attempt.next() == self.attempt
+            && let Some(last) = &mut self.last_exit
+        {
+            *last = Exit { by_us: last.by_us || exit.by_us, ..exit.clone() };
         }
     }
 

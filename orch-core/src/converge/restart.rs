@@ -28,6 +28,7 @@ pub(super) fn ended(
     }
     let counted = !std::mem::take(&mut memory.pardon);
     memory.failures = memory.failures.saturating_add(u32::from(counted));
+    memory.counted_at = counted.then_some(now);
     let wanted = match policy.condition {
         RestartCondition::Always => true,
         RestartCondition::OnFailure => !exit.is_success(),

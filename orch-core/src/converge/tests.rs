@@ -345,6 +345,36 @@ fn an_end_that_is_the_nodes_doing_is_not_counted() {
 }
 
 #[test]
+fn an_end_that_was_counted_just_before_the_engine_went_away_is_forgiven_once() {
+    let mut bench = Bench::new();
+    bench.settle();
+    bench.memory.failures = 7;
+    bench.set(&ContainerId("c1".into()), exited(137));
+    let plan = bench.look();
+    assert_eq!((plan.memory.failures, plan.look_again.is_some()), (8, true));
+    let died = bench.now;
+    bench.pass(Duration::from_secs(5));
+    bench.memory.forgive(died + Duration::from_secs(1));
+    assert_eq!(bench.memory.failures, 8, "it was before that");
+    bench.memory.forgive(died);
+    bench.memory.forgive(died);
+    assert_eq!(bench.memory.failures, 7);
+    assert!(matches!(bench.look().step, Some(Step::Create { .. })));
+}
+
+#[test]
+fn what_is_learnt_later_of_an_end_stands_with_the_attempt_that_follows() {
+    let mut bench = Bench::new();
+    bench.settle();
+    bench.set(&ContainerId("c1".into()), exited(137));
+    bench.settle();
+    let starved = Exit { code: Some(137), oom_killed: true, ..Exit::default() };
+    bench.memory.refine(Attempt(2), &Exit::default());
+    bench.memory.refine(Attempt(1), &starved);
+    assert_eq!(bench.look().report.unwrap().last_exit, Some(starved));
+}
+
+#[test]
 fn of_two_running_containers_the_newer_stays_and_of_the_dead_one() {
     let mut bench = Bench::new()
         .container(1, exited(1))

@@ -14,8 +14,8 @@ pub use ability::{
 };
 pub use error::RuntimeError;
 pub use observed::{
-    ContainerEvent, ContainerId, ContainerLabels, ContainerState, ObservedContainer, RuntimeEvent,
-    RuntimeInfo,
+    ContainerChange, ContainerEvent, ContainerId, ContainerLabels, ContainerState, ObservedContainer,
+    RuntimeEvent, RuntimeInfo,
 };
 pub use request::{CreateRequest, Owner, PullProgress};
 
@@ -49,8 +49,9 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     async fn list(&self, owner: &Owner) -> Result<Vec<ObservedContainer>, RuntimeError>;
     /// One container; `None` if it is gone.
     async fn inspect(&self, container: &ContainerId) -> Result<Option<ObservedContainer>, RuntimeError>;
-    /// What happens to containers of `owner`, from the call on. Events are hints: after [`RuntimeEvent::Reconnected`] the
-    /// listener lists again. The stream reconnects by itself and never ends.
+    /// What happens to containers of `owner`, from the call on; what happens to one of them in the order in which it
+    /// happens. Events may be missing or come twice: after [`RuntimeEvent::Reconnected`] the listener lists again. An end
+    /// is told with its exit, as soon as the runtime knows of it. The stream reconnects by itself and never ends.
     fn events(&self, owner: &Owner) -> BoxStream<'static, RuntimeEvent>;
     /// Reading logs, if this runtime can.
     fn logs(&self) -> Option<&dyn ContainerLogs> {

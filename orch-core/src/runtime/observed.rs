@@ -121,18 +121,57 @@ pub struct ObservedContainer {
 }
 
 /// Something happened to a container of ours.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerEvent {
     /// Which container.
     pub container: ContainerId,
     /// Of which task, if the labels said.
     pub task: Option<TaskId>,
+    /// What happened to it.
+    pub change: ContainerChange,
+}
+
+impl ContainerEvent {
+    /// An event that says what happened.
+    #[must_use]
+    pub const fn new(container: ContainerId, task: Option<TaskId>, change: ContainerChange) -> Self {
+        Self { container, task, change }
+    }
+
+    /// An event that says no more than that something happened.
+    #[must_use]
+    pub const fn unclear(container: ContainerId, task: Option<TaskId>) -> Self {
+        Self::new(container, task, ContainerChange::Unclear)
+    }
+}
+
+/// What an event says of its container. Where the listener knows the container this is as good as a look at it, and comes
+/// sooner: an engine may answer nothing about a dead container before it has tidied up behind it.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerChange {
+    /// It was made.
+    Created,
+    /// It was started.
+    Started {
+        /// When.
+        since: Timestamp,
+    },
+    /// It ended, with what is known of that by now: its code and time. A later look may tell more.
+    Ended(Exit),
+    /// It, or a process in it, was killed for lack of memory. May be said before the end that it leads to, or after it.
+    OutOfMemory,
+    /// It is gone for good.
+    Removed,
+    /// Something that only a look at it tells.
+    Unclear,
 }
 
 /// What a runtime's event stream says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuntimeEvent {
-    /// A container was started, died, was removed: look at it.
+    /// A container was made, was started, ended, was removed.
     Changed(ContainerEvent),
     /// The stream was cut and is back, or the engine was restarted: list again.
     Reconnected,

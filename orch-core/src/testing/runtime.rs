@@ -17,11 +17,13 @@ pub use faults::{Call, Fault, FaultSource};
 use crate::env::{EnvExt as _, SharedEnv};
 use crate::id::TaskId;
 use crate::runtime::{
-    ContainerEvent, ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime, ContainerState,
-    CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
+    ContainerChange, ContainerEvent, ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime,
+    ContainerState, CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent,
+    RuntimeInfo,
 };
 use crate::service::{ImageDigest, ImageRef, StopPolicy};
 use crate::task::Exit;
+use crate::time::Monotonic;
 
 /// Events that a slow listener may be behind; beyond it they are lost, and it is told to list again.
 const EVENT_BUFFER: usize = 256;
@@ -49,6 +51,8 @@ pub struct Behaviour {
     pub start_delay: Duration,
     /// From the stop signal to the exit.
     pub stop_delay: Duration,
+    /// For so long after a container's end nothing is answered about it: real engines tidy up first.
+    pub tidy_delay: Duration,
     /// Containers exit by themselves, so long after their start, with this code.
     pub exit_after: Option<(Duration, i32)>,
 }
@@ -63,6 +67,7 @@ struct State {
     calls: BTreeMap<Call, usize>,
     pulls: usize,
     eaten_events: usize,
+    doubled_events: bool,
 }
 
 struct Container {
@@ -70,6 +75,8 @@ struct Container {
     seen: ObservedContainer,
     /// Counts starts, so that a timer of an earlier run does not end a later one.
     run: u64,
+    /// When its last run ended.
+    ended: Option<Monotonic>,
     log: log::Log,
 }
 
@@ -93,6 +100,7 @@ impl FakeRuntime {
             calls: BTreeMap::new(),
             pulls: 0,
             eaten_events: 0,
+            doubled_events: false,
         };
         let (events, _) = broadcast::channel(EVENT_BUFFER);
         Self { env, state: Arc::new(Mutex::new(state)), events }
@@ -140,6 +148,35 @@ impl FakeRuntime {
             }
         }
         self.set_reachable(true);
+    }
+
+    /// The engine is stopped as its service manager does it: containers are ended, that is told, and then it is away.
+    pub fn stop_engine(&self) {
+        for container in self.containers() {
+            self.kill(&container.id, 143);
+        }
+        self.set_reachable(false);
+    }
+
+    /// A container is killed for lack of memory. As on real engines the end is told first, without the reason for it.
+    pub fn starve(&self, container: &ContainerId) {
+        if !self.kill(container, 137) {
+            return;
+        }
+        let seen = {
+            let mut state = self.state();
+            let Some(container) = state.containers.get_mut(container) else { return };
+            if let ContainerState::Exited(exit) = &mut container.seen.state {
+                exit.oom_killed = true;
+            }
+            container.seen.clone()
+        };
+        self.changed(&seen, ContainerChange::OutOfMemory);
+    }
+
+    /// From now on each event about a container is told twice, or no longer.
+    pub fn double_events(&self, doubled: bool) {
+        self.state().doubled_events = doubled;
     }
 
     /// The next so many events are lost.
@@ -226,34 +263,40 @@ impl FakeRuntime {
         let _ = self.events.send((owner, event));
     }
 
-    fn changed(&self, container: &ObservedContainer) {
-        {
+    fn changed(&self, container: &ObservedContainer, change: ContainerChange) {
+        let doubled = {
             let mut state = self.state();
             if state.eaten_events > 0 {
                 state.eaten_events -= 1;
                 return;
             }
-        }
+            state.doubled_events
+        };
         let owner = Owner { cluster: container.labels.cluster, node: container.labels.node };
-        let event = ContainerEvent { container: container.id.clone(), task: Some(container.labels.task) };
+        let event = ContainerEvent::new(container.id.clone(), Some(container.labels.task), change);
+        if doubled {
+            self.tell(Some(owner), RuntimeEvent::Changed(event.clone()));
+        }
         self.tell(Some(owner), RuntimeEvent::Changed(event));
     }
 
     /// Ends a running container; with `run`, only if that is still the run it is in.
     fn end(&self, id: &ContainerId, run: Option<u64>, exit: Exit) -> bool {
-        let seen = {
-            let at = self.env.now();
+        let (seen, exit) = {
+            let exit = Exit { at: self.env.now(), ..exit };
+            let ended = Some(self.env.monotonic());
             let mut state = self.state();
             let Some(container) = state.containers.get_mut(id) else { return false };
             let runs = matches!(container.seen.state, ContainerState::Running { .. });
             if !runs || run.is_some_and(|run| run != container.run) {
                 return false;
             }
-            container.seen.state = ContainerState::Exited(Exit { at, ..exit });
+            container.seen.state = ContainerState::Exited(exit.clone());
+            container.ended = ended;
             container.log.end();
-            container.seen.clone()
+            (container.seen.clone(), exit)
         };
-        self.changed(&seen);
+        self.changed(&seen, ContainerChange::Ended(exit));
         true
     }
 
@@ -288,6 +331,23 @@ impl FakeRuntime {
         Ok(value)
     }
 
+    /// Waits until these containers, as far as they have ended, have been tidied up behind.
+    async fn tidied_up(&self, asked: impl Fn(&ObservedContainer) -> bool) {
+        let delay = self.state().behaviour.tidy_delay;
+        if delay.is_zero() {
+            return;
+        }
+        let now = self.env.monotonic();
+        let latest = {
+            let state = self.state();
+            let ended = state.containers.values().filter(|container| asked(&container.seen));
+            ended.filter_map(|container| container.ended).max()
+        };
+        if let Some(end) = latest.map(|ended| ended + delay).filter(|end| *end > now) {
+            self.env.sleep_until(end).await;
+        }
+    }
+
     async fn takes(&self, duration: impl FnOnce(&Behaviour) -> Duration) {
         let duration = duration(&self.state().behaviour);
         if !duration.is_zero() {
@@ -301,7 +361,8 @@ impl State {
         let id = ContainerId(format!("fake{:012x}", self.next));
         self.next += 1;
         let seen = ObservedContainer { id: id.clone(), labels, state };
-        let container = Container { name: name.to_owned(), seen, run: 0, log: log::Log::default() };
+        let container =
+            Container { name: name.to_owned(), seen, run: 0, ended: None, log: log::Log::default() };
         self.containers.insert(id.clone(), container);
         id
     }
@@ -361,7 +422,7 @@ impl ContainerRuntime for FakeRuntime {
             }
         };
         if let Some(seen) = made {
-            self.changed(&seen);
+            self.changed(&seen, ContainerChange::Created);
         }
         self.answer(fail, id)
     }
@@ -384,7 +445,7 @@ impl ContainerRuntime for FakeRuntime {
             }
         };
         if let Some((seen, run, exit_after)) = started {
-            self.changed(&seen);
+            self.changed(&seen, ContainerChange::Started { since });
             if let Some((after, code)) = exit_after {
                 let (this, id) = (self.clone(), id.clone());
                 self.env.spawn(Box::pin(async move {
@@ -407,7 +468,7 @@ impl ContainerRuntime for FakeRuntime {
         let fail = self.begin(Call::Remove).await?;
         let removed = self.state().containers.remove(id);
         if let Some(container) = removed {
-            self.changed(&container.seen);
+            self.changed(&container.seen, ContainerChange::Removed);
         }
         self.answer(fail, ())
     }
@@ -416,12 +477,14 @@ impl ContainerRuntime for FakeRuntime {
         let fail = self.begin(Call::List).await?;
         let ours =
             |seen: &ObservedContainer| seen.labels.cluster == owner.cluster && seen.labels.node == owner.node;
+        self.tidied_up(ours).await;
         let found = self.containers().into_iter().filter(ours).collect();
         self.answer(fail, found)
     }
 
     async fn inspect(&self, id: &ContainerId) -> Result<Option<ObservedContainer>, RuntimeError> {
         let fail = self.begin(Call::Inspect).await?;
+        self.tidied_up(|seen| seen.id == *id).await;
         let found = self.state().containers.get(id).map(|container| container.seen.clone());
         self.answer(fail, found)
     }

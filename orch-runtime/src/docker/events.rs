@@ -1,4 +1,4 @@
-//! The engine's events, as hints: a stream that mends itself.
+//! The engine's events: a stream that mends itself.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,11 +7,16 @@ use docker_api::models::EventMessage;
 use docker_api::opts::{EventFilter, EventFilterType, EventsOpts};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _};
-use orch_core::runtime::{ContainerEvent, ContainerId, ContainerLabels, Owner, RuntimeEvent};
+use orch_core::runtime::{
+    ContainerChange, ContainerEvent, ContainerId, ContainerLabels, Owner, RuntimeEvent,
+};
+use orch_core::task::Exit;
+use orch_core::time::Timestamp;
 use tokio::sync::mpsc;
 
 use super::DockerRuntime;
 use super::error::EngineError;
+use super::observe::KILLED;
 
 /// Between tries to come back: from this on, twice as long each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -129,11 +134,7 @@ async fn relay(
                     *from = at;
                     seen.retain(|(time, _)| *time >= at);
                 }
-                let out_of_memory = message.action.as_deref() == Some("oom");
-                let event = read(message);
-                if let Some(event) = event.as_ref().filter(|_| out_of_memory) {
-                    runtime.inner.ours.ran_out_of_memory(&event.container);
-                }
+                let event = read(runtime, message);
                 if let Some(event) = event
                     && events.send(RuntimeEvent::Changed(event)).await.is_err()
                 {
@@ -174,8 +175,28 @@ fn actor(message: &EventMessage) -> String {
     format!("{id} {}", message.action.as_deref().unwrap_or_default())
 }
 
-fn read(message: EventMessage) -> Option<ContainerEvent> {
+/// What an event says. A word on lack of memory is kept: the end that follows, or was before, does not repeat it.
+fn read(runtime: &DockerRuntime, message: EventMessage) -> Option<ContainerEvent> {
     let actor = message.actor?;
-    let task = actor.attributes.and_then(|labels| labels.get("orch.task_id")?.parse().ok());
-    Some(ContainerEvent { container: ContainerId(actor.id?), task })
+    let container = ContainerId(actor.id?);
+    let attributes = actor.attributes.unwrap_or_default();
+    let at = Timestamp::from_micros(message.time_nano.unwrap_or(0) / 1_000);
+    let change = match message.action.as_deref() {
+        Some("create") => ContainerChange::Created,
+        Some("start") => ContainerChange::Started { since: at },
+        Some("die") => {
+            let code = attributes.get("exitCode").and_then(|code| code.parse().ok());
+            let starved = || runtime.inner.ours.get(&container).is_some_and(|known| known.out_of_memory);
+            let oom_killed = code == Some(KILLED) && starved();
+            ContainerChange::Ended(Exit { code, oom_killed, at, ..Exit::default() })
+        }
+        Some("oom") => {
+            runtime.inner.ours.ran_out_of_memory(&container);
+            ContainerChange::OutOfMemory
+        }
+        Some("destroy") => ContainerChange::Removed,
+        _ => ContainerChange::Unclear,
+    };
+    let task = attributes.get("orch.task_id").and_then(|task| task.parse().ok());
+    Some(ContainerEvent::new(container, task, change))
 }

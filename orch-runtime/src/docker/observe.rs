@@ -19,7 +19,7 @@ use super::error::EngineError;
 /// One hung container must not hold up the list of all.
 const GLANCE: Duration = Duration::from_secs(10);
 /// The exit code of what was killed by SIGKILL.
-const KILLED: i32 = 137;
+pub(super) const KILLED: i32 = 137;
 /// How many containers are looked at side by side.
 const SIDE_BY_SIDE: usize = 8;
 

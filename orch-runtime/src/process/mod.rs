@@ -24,8 +24,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use nix::sys::signal::Signal;
 use orch_core::runtime::{
-    ContainerEvent, ContainerId, ContainerLogs, ContainerRuntime, ContainerState, CreateRequest,
-    ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
+    ContainerChange, ContainerEvent, ContainerId, ContainerLogs, ContainerRuntime, ContainerState,
+    CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use orch_core::service::{ImageDigest, ImageRef, StopPolicy};
 use orch_core::task::{Exit, FailureKind};
@@ -99,8 +99,8 @@ impl std::fmt::Debug for ProcessRuntime {
 }
 
 impl Inner {
-    fn tell(&self, id: &ContainerId, record: &Record) {
-        let event = ContainerEvent { container: id.clone(), task: Some(record.labels.task) };
+    fn tell(&self, id: &ContainerId, record: &Record, change: ContainerChange) {
+        let event = ContainerEvent::new(id.clone(), Some(record.labels.task), change);
         // No listener is fine.
         let _ = self.events.send((record.owner(), event));
     }
@@ -125,7 +125,7 @@ impl Inner {
                     memory.watched.remove(id);
                     record.exit = Some(exit.clone());
                     self.records.write(id, &record)?;
-                    self.tell(id, &record);
+                    self.tell(id, &record, ContainerChange::Ended(exit.clone()));
                     ContainerState::Exited(exit)
                 }
             }
@@ -153,9 +153,9 @@ impl Inner {
         memory.watched.remove(&id);
         let recorded = self.records.read(&id).and_then(|record| match record {
             Some(mut record) if record.process.as_ref() == Some(&process) => {
-                record.exit = Some(exit);
+                record.exit = Some(exit.clone());
                 self.records.write(&id, &record)?;
-                self.tell(&id, &record);
+                self.tell(&id, &record, ContainerChange::Ended(exit));
                 Ok(())
             }
             _ => Ok(()),
@@ -197,7 +197,7 @@ impl Inner {
             return Err(error);
         }
         memory.secrets.remove(id);
-        self.tell(id, &record);
+        self.tell(id, &record, ContainerChange::Started { since: process.since });
         Ok(())
     }
 
@@ -247,7 +247,7 @@ impl ContainerRuntime for ProcessRuntime {
             None => {
                 let record = Record { labels: request.labels.clone(), program, process: None, exit: None };
                 self.inner.records.create(&id, &record)?;
-                self.inner.tell(&id, &record);
+                self.inner.tell(&id, &record, ContainerChange::Created);
             }
         }
         memory.secrets.insert(id.clone(), secrets);
@@ -283,7 +283,7 @@ impl ContainerRuntime for ProcessRuntime {
         let mut memory = self.inner.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.secrets.remove(container);
         self.inner.records.remove(container)?;
-        self.inner.tell(container, &record);
+        self.inner.tell(container, &record, ContainerChange::Removed);
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use futures_util::StreamExt as _;
 use crate::env::{EnvExt as _, SharedEnv};
 use crate::id::{IdStream, NodeId, TypedId as _};
 use crate::runtime::{
-    ContainerId, ContainerLabels, ContainerRuntime, ContainerState, CreateRequest, LogOptions,
-    ObservedContainer, Owner, RuntimeError, RuntimeEvent,
+    ContainerChange, ContainerEvent, ContainerId, ContainerLabels, ContainerRuntime, ContainerState,
+    CreateRequest, LogOptions, ObservedContainer, Owner, RuntimeError, RuntimeEvent,
 };
 use crate::secret::ResolvedSecrets;
 use crate::service::{StopPolicy, TaskTemplate, Version};
@@ -69,6 +69,7 @@ macro_rules! runtime_contract {
                 an_owner_sees_its_own_containers_only
                 a_runtime_that_was_made_anew_goes_on_with_what_runs
                 events_tell_of_start_death_and_removal
+                the_event_of_an_end_tells_how_it_ended
                 the_log_holds_what_was_written
                 a_followed_log_ends_with_its_container
             );
@@ -300,6 +301,40 @@ pub async fn events_tell_of_start_death_and_removal(fixture: &dyn RuntimeFixture
     told(&|found| found.is_some_and(|found| matches!(found.state, ContainerState::Exited(_)))).await;
     runtime.remove(&id).await.expect("the container is removed");
     told(&|found| found.is_none()).await;
+}
+
+#[doc(hidden)]
+pub async fn the_event_of_an_end_tells_how_it_ended(fixture: &dyn RuntimeFixture) {
+    let runtime = fixture.runtime();
+    let mut events = runtime.events(&fixture.owner());
+    let (env, end) = (fixture.env(), fixture.env().monotonic() + PATIENCE);
+    let mut next = async |of: &ContainerId| loop {
+        let event = tokio::select! {
+            biased;
+            event = events.next() => event.expect("the stream never ends"),
+            () = env.sleep_until(end) => panic!("no event told of it"),
+        };
+        if let RuntimeEvent::Changed(ContainerEvent { container, change, .. }) = event
+            && container == *of
+        {
+            return change;
+        }
+    };
+    let id = Wanted::new(fixture, Behaviour::Fail).start(runtime).await;
+    assert_eq!(next(&id).await, ContainerChange::Created);
+    let ContainerChange::Started { since } = next(&id).await else { panic!("the start comes first") };
+    let ContainerChange::Ended(told) = next(&id).await else { panic!("the end comes next") };
+    let found = exited(fixture, &id).await;
+    assert_eq!((told.code, told.oom_killed, told.by_us), (Some(1), false, false));
+    assert!(told.at >= since && told.at <= found.at + Duration::from_secs(1), "{told:?}, then {found:?}");
+
+    let id = Wanted::new(fixture, Behaviour::Serve).start(runtime).await;
+    while !matches!(next(&id).await, ContainerChange::Started { .. }) {}
+    runtime.stop(&id, &quick()).await.expect("the container stops");
+    let ContainerChange::Ended(told) = next(&id).await else { panic!("a stop ends it, and no more") };
+    assert_eq!(told.code, exited(fixture, &id).await.code);
+    runtime.remove(&id).await.expect("the container is removed");
+    assert_eq!(next(&id).await, ContainerChange::Removed, "a removal is no end");
 }
 
 /// The log up to where `enough` holds of it, or to its end.

@@ -63,9 +63,15 @@ async fn containers_exit_by_themselves_and_listeners_of_the_owner_alone_are_told
     runtime.behave(|behaviour| behaviour.exit_after = Some((Duration::from_secs(3), 4)));
     let id = create(&runtime, &ours).await.unwrap();
     runtime.start(&id).await.unwrap();
-    for _ in ["create", "start", "die"] {
+    for what in ["create", "start", "die"] {
         let RuntimeEvent::Changed(event) = events.next().await.unwrap() else { panic!() };
         assert_eq!(event.container, id);
+        match event.change {
+            ContainerChange::Created => assert_eq!(what, "create"),
+            ContainerChange::Started { .. } => assert_eq!(what, "start"),
+            ContainerChange::Ended(exit) => assert_eq!((what, exit.code), ("die", Some(4))),
+            other => panic!("{other:?}"),
+        }
     }
     let seen = runtime.inspect(&id).await.unwrap().unwrap();
     assert!(matches!(seen.state, ContainerState::Exited(Exit { code: Some(4), .. })));
