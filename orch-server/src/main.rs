@@ -49,14 +49,26 @@ async fn run(matches: &ArgMatches, config: Config, settings: &Settings) -> anyho
             let report = orch_store::backup(&store, file).await?;
             print(&format!("{}: revision {}, {} bytes\n", file.display(), report.revision, report.bytes));
         }
-        Some(("migrate", _)) => {
+        Some(("migrate", matches)) => {
             let store = config.store.context("--dev keeps nothing that could be migrated")?;
-            orch_store::open(&store).await?;
-            print(&format!("the schema is up to date: version {}\n", orch_store::SCHEMA_VERSION));
+            print(&migrate(matches.subcommand_name(), &store).await?);
         }
         _ => return serve(config).await,
     }
     Ok(())
+}
+
+/// One line: the schema that the store has, the one that this program works with, and how many steps are between them.
+async fn migrate(what: Option<&str>, store: &orch_store::StoreUrl) -> anyhow::Result<String> {
+    if what == Some("up") {
+        orch_store::open(store).await?;
+    }
+    let (current, latest) = (orch_store::schema_version(store).await?, orch_store::SCHEMA_VERSION);
+    anyhow::ensure!(
+        current <= latest,
+        "the schema is of version {current}; this program knows {latest} and older"
+    );
+    Ok(format!("current={current} latest={latest} pending={}\n", latest - current))
 }
 
 #[expect(clippy::print_stdout, reason = "what a command was asked for")]

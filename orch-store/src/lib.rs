@@ -25,6 +25,10 @@ mod url;
 use std::sync::Arc;
 
 use orch_core::store::{Store, StoreError};
+use sea_orm::Database;
+
+use crate::engine::Engine as _;
+use crate::error::unavailable;
 
 pub use backup::{BackupError, BackupReport, backup};
 pub use postgres::PostgresOptions;
@@ -45,4 +49,25 @@ pub async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
         StoreUrl::Postgres(url) => SqlStore::postgres(PostgresOptions::new(url.clone())).await?,
     };
     Ok(Arc::new(store))
+}
+
+/// The version of the schema that a store has; 0 where there is none yet. Makes and changes nothing, and a server may have the
+/// store open meanwhile. See [`SCHEMA_VERSION`].
+///
+/// # Errors
+/// It cannot be reached or read.
+pub async fn schema_version(url: &StoreUrl) -> Result<u32, StoreError> {
+    let connection = match url {
+        StoreUrl::Sqlite(path) if !path.exists() => return Ok(0),
+        StoreUrl::Sqlite(path) => {
+            let options = sqlite::connect_options(path, 1, |sqlite| sqlite);
+            Database::connect(options).await.map_err(unavailable)?
+        }
+        StoreUrl::Postgres(url) => {
+            postgres::Postgres::new(PostgresOptions::new(url.clone())).readers().await?
+        }
+    };
+    let version = migration::look(&connection).await.map_err(unavailable);
+    let _ = connection.close().await;
+    version.map(|version| u32::try_from(version).unwrap_or(u32::MAX))
 }

@@ -40,9 +40,10 @@ pub fn command() -> Command {
                 .arg(Arg::new("file").required(true).value_name("FILE").help("Must not exist yet")),
         )
         .subcommand(
-            sub("migrate", "Look at the store's schema")
+            sub("migrate", "Look at the store's schema, or bring it up to date")
                 .subcommand_required(true)
-                .subcommand(sub("status", "Bring the schema up to date and show its version")),
+                .subcommand(sub("status", "Show the schema's version and what is pending; changes nothing"))
+                .subcommand(sub("up", "Bring the schema up to date, as each start does")),
         );
     for setting in SETTINGS.iter().filter(|setting| !setting.flag.is_empty()) {
         let mut arg =

@@ -96,6 +96,20 @@ async fn begin(engine: &dyn Engine, writer: &DatabaseConnection) -> Result<Datab
     Ok(transaction)
 }
 
+/// The version of the schema that a database has, read without making or changing anything; 0 where there is none.
+pub(crate) async fn look(connection: &DatabaseConnection) -> Result<i64, DbErr> {
+    let backend = connection.get_database_backend();
+    let there = match backend {
+        DbBackend::Postgres => "SELECT to_regclass('schema_version') IS NOT NULL AS there",
+        _ => "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'schema_version') AS there",
+    };
+    let there = connection.query_one_raw(raw(backend, there, [])).await?;
+    match there.map(|row| row.try_get("", "there")).transpose()? {
+        Some(true) => version(connection).await,
+        _ => Ok(0),
+    }
+}
+
 async fn version(connection: &impl ConnectionTrait) -> Result<i64, DbErr> {
     let newest = raw(
         connection.get_database_backend(),

@@ -5,6 +5,7 @@ mod crash;
 mod postgres_fences;
 mod postgres_server;
 mod power_cut;
+mod schema;
 mod sqlite_file;
 mod sqlite_keeps;
 mod workload;
