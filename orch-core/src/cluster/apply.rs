@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Change, Cluster, Key, Revision, Transaction};
+use crate::node::Node;
 use crate::service::ServiceStatus;
 
 impl Cluster {
@@ -22,11 +23,8 @@ impl Cluster {
                 self.namespaces.insert(row.name.clone(), Arc::clone(row));
             }
             Change::Node(row) => {
-                let before = self.nodes.insert(row.id, Arc::clone(row));
-                if let Some(before) = before.filter(|before| before.name != row.name) {
-                    self.index.node_by_name.remove(&before.name);
-                }
-                self.index.node_by_name.insert(row.name.clone(), row.id);
+                self.put_node(row);
+                self.index.capacity.put(row, self.index.usage.get(&row.id));
             }
             Change::Credential(row) => {
                 self.credentials.insert(row.node, Arc::clone(row));
@@ -57,6 +55,15 @@ impl Cluster {
         }
     }
 
+    /// A node's row, and its name; not yet among those that take tasks.
+    pub(super) fn put_node(&mut self, row: &Arc<Node>) {
+        let before = self.nodes.insert(row.id, Arc::clone(row));
+        if let Some(before) = before.filter(|before| before.name != row.name) {
+            self.index.node_by_name.remove(&before.name);
+        }
+        self.index.node_by_name.insert(row.name.clone(), row.id);
+    }
+
     fn remove(&mut self, key: &Key) {
         match key {
             Key::Namespace(name) => {
@@ -66,6 +73,7 @@ impl Cluster {
                 if let Some(before) = self.nodes.remove(id) {
                     self.index.node_by_name.remove(&before.name);
                     self.index.usage.remove(id);
+                    self.index.capacity.remove(*id);
                     self.index.desired_revision.remove(id);
                 }
             }

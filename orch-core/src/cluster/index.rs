@@ -3,7 +3,7 @@
 use imbl::{OrdMap, OrdSet};
 use uuid::Uuid;
 
-use super::Revision;
+use super::{Capacity, Revision};
 use crate::id::{DeploymentId, NodeId, ServiceId, TaskId, TypedId as _};
 use crate::name::{Namespace, NodeName, ServiceName};
 use crate::node::Resources;
@@ -19,6 +19,7 @@ pub struct Index {
     pub(super) tasks_by_node: OrdSet<(NodeId, TaskId)>,
     pub(super) deployments_by_service: OrdSet<(ServiceId, DeploymentId)>,
     pub(super) usage: OrdMap<NodeId, NodeUsage>,
+    pub(super) capacity: Capacity,
     pub(super) desired_revision: OrdMap<NodeId, Revision>,
 }
 
@@ -59,6 +60,12 @@ impl Index {
     #[must_use]
     pub fn usage(&self, node: NodeId) -> Option<&NodeUsage> {
         self.usage.get(&node)
+    }
+
+    /// What the nodes that take new tasks have left.
+    #[must_use]
+    pub const fn capacity(&self) -> &Capacity {
+        &self.capacity
     }
 
     /// The transaction that last changed what a node should run.
@@ -111,6 +118,7 @@ impl Index {
         for port in &task.ports {
             usage.ports.insert((port.protocol, port.host_port.get()));
         }
+        self.capacity.take(node, usage);
     }
 
     fn release(&mut self, task: &Task) {
@@ -121,6 +129,7 @@ impl Index {
         for port in &task.ports {
             usage.ports.remove(&(port.protocol, port.host_port.get()));
         }
+        self.capacity.take(node, usage);
     }
 }
 

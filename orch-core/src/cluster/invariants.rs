@@ -179,6 +179,8 @@ fn index_is_true(cluster: &Cluster, wrong: &mut Vec<String>) {
         ("tasks by node", index.tasks_by_node == truth.tasks_by_node),
         ("rollouts by service", index.deployments_by_service == truth.deployments_by_service),
         ("use of nodes", used(index) == used(truth)),
+        ("room on nodes", index.capacity.rooms() == truth.capacity.rooms()),
+        ("room on nodes by branch", index.capacity.is_true_to_itself()),
     ] {
         if !holds {
             wrong.push(format!("the index of {what} is not what the rows say"));

@@ -3,6 +3,7 @@
 //! The maps share structure, so a clone is cheap: readers hold an `Arc` of one image and never block the writer.
 
 pub mod apply;
+pub mod capacity;
 pub mod change;
 pub mod index;
 pub mod invariants;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
+pub use capacity::Capacity;
 pub use change::{Change, Key, NamespaceRecord};
 pub use index::{Index, NodeUsage};
 pub use transaction::{Committed, Transaction, fold};
@@ -87,7 +89,14 @@ impl Cluster {
         let mut cluster = Self::new(id);
         cluster.revision = revision;
         for row in rows {
-            cluster.apply_change(&row);
+            match row {
+                // What is left of a node is known once every task is there.
+                Change::Node(node) => cluster.put_node(&node),
+                row => cluster.apply_change(&row),
+            }
+        }
+        for node in cluster.nodes.values() {
+            cluster.index.capacity.put(node, cluster.index.usage.get(&node.id));
         }
         cluster
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Misfit;
-use crate::service::Constraint;
+use crate::service::{Constraint, Protocol};
 
 /// The nodes that cannot take a task, counted by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,9 +54,10 @@ const fn rank<'a>(misfit: &Misfit<'a>) -> (u8, u64, Option<&'a Constraint>) {
         Misfit::Revoked => (3, 0, None),
         Misfit::Cpu { .. } => (4, 0, None),
         Misfit::Memory { .. } => (5, 0, None),
-        Misfit::PortTaken(_, port) => (6, *port as u64, None),
-        Misfit::NoDynamicPort => (7, 0, None),
-        Misfit::Constraint(constraint) => (8, 0, Some(constraint)),
+        Misfit::PortTaken(Protocol::Tcp, port) => (6, *port as u64, None),
+        Misfit::PortTaken(Protocol::Udp, port) => (7, *port as u64, None),
+        Misfit::NoDynamicPort => (8, 0, None),
+        Misfit::Constraint(constraint) => (9, 0, Some(constraint)),
     }
 }
 

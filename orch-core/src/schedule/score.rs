@@ -1,6 +1,7 @@
 //! Which of the nodes that can take a task is best.
 
 use crate::cluster::NodeUsage;
+use crate::cluster::capacity::{Extent, Room};
 use crate::id::NodeId;
 use crate::node::{Node, Resources};
 use crate::service::Strategy;
@@ -32,14 +33,39 @@ impl Score {
         same_service: u32,
         avoided: bool,
     ) -> Self {
-        let after = usage.reserved + requests;
-        let fullest = permille(after.cpu_millis, node.allocatable.cpu_millis)
-            .max(permille(after.memory_bytes, node.allocatable.memory_bytes));
+        Self::of_room(&Room::of(node, usage), requests, strategy, same_service, avoided)
+    }
+
+    /// The same, of what the index says of a node.
+    #[must_use]
+    pub fn of_room(
+        room: &Room,
+        requests: Resources,
+        strategy: Strategy,
+        same_service: u32,
+        avoided: bool,
+    ) -> Self {
+        let after = room.reserved + requests;
+        let fullest = permille(after.cpu_millis, room.allocatable.cpu_millis)
+            .max(permille(after.memory_bytes, room.allocatable.memory_bytes));
         let (same_service, fullest_resource_permille, tasks) = match strategy {
-            Strategy::Spread => (same_service, fullest, usage.tasks),
-            Strategy::Binpack => (0, u32::MAX - fullest, u32::MAX - usage.tasks),
+            Strategy::Spread => (same_service, fullest, room.tasks),
+            Strategy::Binpack => (0, u32::MAX - fullest, u32::MAX - room.tasks),
         };
-        Self { avoided, same_service, fullest_resource_permille, tasks, node: node.id }
+        Self { avoided, same_service, fullest_resource_permille, tasks, node: room.node }
+    }
+
+    /// What no node within these bounds is better than, whatever it runs. Too good a score costs time, one that a node beats
+    /// costs the right answer.
+    #[must_use]
+    pub fn at_best(extent: &Extent, requests: Resources, strategy: Strategy) -> Self {
+        let (fullest_resource_permille, tasks) = match strategy {
+            Strategy::Spread => (extent.at_least_permille_with(requests), extent.fewest_tasks),
+            Strategy::Binpack => {
+                (u32::MAX - extent.at_most_permille_with(requests), u32::MAX - extent.most_tasks)
+            }
+        };
+        Self { avoided: false, same_service: 0, fullest_resource_permille, tasks, node: extent.first }
     }
 }
 

@@ -5,6 +5,7 @@ pub mod decide;
 pub mod env;
 pub mod faulty_store;
 pub mod parts;
+pub mod reference;
 pub mod runtime;
 
 pub use decide::{World, web_spec};
