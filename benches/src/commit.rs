@@ -22,7 +22,7 @@ use orch_core::identity::{Scope, UserProof};
 use orch_core::record::{AuditRecord, Event};
 use orch_core::schedule::FilterAndScore;
 use orch_core::secret::Secret;
-use orch_core::store::{AuditFilter, CommitError, Epoch, EventFilter, History, Image, Store, StoreError};
+use orch_core::store::{CommitError, Epoch, Image, Store, StoreError};
 use orch_core::testing::decide::World;
 use orch_core::time::Timestamp;
 use orch_store::StoreUrl;
@@ -290,13 +290,4 @@ impl Store for Padded {
     }
 }
 
-#[async_trait]
-impl History for Padded {
-    async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, StoreError> {
-        self.store.events(filter).await
-    }
-
-    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
-        self.store.audit(filter).await
-    }
-}
+orch_core::testing::wrapped_store::history_of!(Padded, store);

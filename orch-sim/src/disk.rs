@@ -8,10 +8,7 @@ use async_trait::async_trait;
 use orch_core::cluster::{Change, Revision, Transaction};
 use orch_core::env::{EnvExt as _, SharedEnv};
 use orch_core::id::ClusterId;
-use orch_core::record::{AuditRecord, Event};
-use orch_core::store::{
-    AuditFilter, CommitError, Epoch, EventFilter, History, Image, MemoryStore, Store, StoreError,
-};
+use orch_core::store::{CommitError, Epoch, Image, MemoryStore, Store, StoreError};
 use orch_core::time::Timestamp;
 
 /// How the disk behaves, in parts of a thousand.
@@ -118,13 +115,4 @@ impl Store for Disk {
     }
 }
 
-#[async_trait]
-impl History for Disk {
-    async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, StoreError> {
-        self.store.events(filter).await
-    }
-
-    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
-        self.store.audit(filter).await
-    }
-}
+orch_core::testing::wrapped_store::history_of!(Disk, store);

@@ -8,10 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::cluster::{Revision, Transaction};
 use crate::id::ClusterId;
-use crate::record::{AuditRecord, Event};
-use crate::store::{
-    AuditFilter, CommitError, Epoch, EventFilter, History, Image, MemoryStore, Store, StoreError,
-};
+use crate::store::{CommitError, Epoch, Image, MemoryStore, Store, StoreError};
 use crate::time::Timestamp;
 
 /// What becomes of a commit.
@@ -137,13 +134,4 @@ impl Store for FaultyStore {
     }
 }
 
-#[async_trait]
-impl History for FaultyStore {
-    async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, StoreError> {
-        self.store.events(filter).await
-    }
-
-    async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
-        self.store.audit(filter).await
-    }
-}
+crate::history_of!(FaultyStore, store);

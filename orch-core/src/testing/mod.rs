@@ -7,6 +7,7 @@ pub mod faulty_store;
 pub mod parts;
 pub mod reference;
 pub mod runtime;
+pub mod wrapped_store;
 
 pub use decide::{World, web_spec};
 pub use faulty_store::{Fault, FaultyStore};
