@@ -31,7 +31,8 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::{Engine, remove_labelled};
 use crate::timed::Timed;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long anything is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Cluster {
     pub(crate) client: Client,
@@ -173,12 +174,13 @@ pub(crate) async fn until(what: &str, is: impl AsyncFn() -> anyhow::Result<bool>
     Ok(())
 }
 
-/// Does `work` on a cluster and removes it afterwards: after the end, an error, or Ctrl-C.
+/// Does `work` on a cluster and removes it afterwards: after the end, or an error. Where `work` is [`interruptible`] that is so
+/// after Ctrl-C, too.
 pub(crate) fn on_cluster<T>(work: impl AsyncFnOnce(&Cluster) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let answer = runtime.block_on(async {
         let cluster = Cluster::start().await?;
-        let done = interruptible(work(&cluster)).await;
+        let done = work(&cluster).await;
         let removed = cluster.remove().await;
         let done = done?;
         removed.map(|()| done)

@@ -9,9 +9,10 @@ use clap::Args;
 use orch_core::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cluster::{CPU_MILLIS, Cluster, MEMORY, on_cluster};
+use crate::cluster::{CPU_MILLIS, Cluster, MEMORY, interruptible, on_cluster};
 use crate::engine::{Engine, remove_labelled};
 use crate::report::{Goal, Report, median, now};
+use crate::swarm::Swarm;
 use crate::timed::{Noted, What};
 
 #[derive(Args)]
@@ -22,11 +23,14 @@ pub(crate) struct Options {
     /// Rounds of each kind, taking turns; medians count.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
+    /// The same through Swarm as well: the engine joins a swarm on loopback and leaves it afterwards. Refused where it is in one.
+    #[arg(long)]
+    with_swarm: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { containers: 50, rounds: 5 }
+        Self { containers: 50, rounds: 5, with_swarm: false }
     }
 }
 
@@ -37,9 +41,15 @@ fn label() -> (&'static str, String) {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
     on_cluster(async |cluster| {
-        let measured = measure(cluster, options).await;
+        let swarm = if options.with_swarm { Some(Swarm::find().await?) } else { None };
+        let measured = interruptible(measure(cluster, options, swarm.as_ref())).await;
+        // Each is undone, whatever became of the other.
         let (key, value) = label();
-        remove_labelled(&format!("{key}={value}")).await?;
+        let removed = remove_labelled(&format!("{key}={value}")).await;
+        if let Some(swarm) = swarm {
+            swarm.end().await?;
+        }
+        removed?;
         measured
     })
 }
@@ -55,12 +65,19 @@ struct Deployed {
     start: f64,
 }
 
-async fn measure(cluster: &Cluster, options: &Options) -> anyhow::Result<Report> {
-    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+async fn measure(cluster: &Cluster, options: &Options, swarm: Option<&Swarm>) -> anyhow::Result<Report> {
+    if let Some(swarm) = swarm {
+        swarm.begin().await?;
+    }
+    let (mut bare, mut ours, mut swarms) = (Vec::new(), Vec::new(), Vec::new());
     // One of each first, which does not count: the engine's own caches are cold.
     for round in 0..=options.rounds.max(1) {
         let theirs = bare_round(cluster, options.containers, round).await?;
         let deployed = round_of_ours(cluster, options.containers, round).await?;
+        if let Some(swarm) = swarm {
+            let took = swarm.round(cluster, options.containers, round).await?;
+            swarms.extend((round > 0).then_some(took));
+        }
         if round > 0 {
             bare.push(theirs);
             ours.push(deployed);
@@ -83,6 +100,15 @@ async fn measure(cluster: &Cluster, options: &Options) -> anyhow::Result<Report>
         .figure("start", of(|deployed| deployed.start) * 1e3, "ms")
         .figure("ratio_of_pairs", ratio, "×")
         .held("ratio_engine", of(|deployed| deployed.whole) / median(bare), "×", Goal::AtMost(1.15));
+    if swarm.is_some() {
+        let swarms = median(swarms);
+        report.figure("swarm", swarms, "s").held(
+            "ratio_swarm",
+            of(|deployed| deployed.whole) / swarms,
+            "×",
+            Goal::AtMost(0.8),
+        );
+    }
     Ok(report)
 }
 

@@ -48,10 +48,44 @@ impl Engine {
         Ok(answer)
     }
 
+    /// What the engine answers to a question.
+    pub(crate) async fn read(&mut self, path: &str) -> anyhow::Result<Value> {
+        Ok(serde_json::from_slice(&self.call(Method::GET, path, None).await?)?)
+    }
+
+    /// Asks for something; answers what came of it, which may be nothing.
+    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let answer = self.call(Method::POST, path, Some(body)).await?;
+        Ok(if answer.is_empty() { Value::Null } else { serde_json::from_slice(&answer)? })
+    }
+
+    pub(crate) async fn delete(&mut self, path: &str) -> anyhow::Result<()> {
+        self.call(Method::DELETE, path, None).await.map(drop)
+    }
+
+    /// The id of an image, which the engine can use without asking where its name comes from.
+    pub(crate) async fn image_id(&mut self, name: &str) -> anyhow::Result<String> {
+        let found = self.read(&format!("/images/{}/json", encode(name))).await?;
+        Ok(found["Id"].as_str().context("an image has an Id")?.to_owned())
+    }
+
+    /// What the engine says of a Swarm service's tasks that do not run, each thing once.
+    pub(crate) async fn why_not_running(&mut self, service: &str) -> anyhow::Result<String> {
+        let filters = encode(&json!({ "service": [service] }).to_string());
+        let tasks = self.read(&format!("/tasks?filters={filters}")).await?;
+        let said = tasks.as_array().into_iter().flatten().filter(|task| task["Status"]["State"] != "running");
+        let said: std::collections::BTreeSet<String> = said
+            .map(|task| {
+                let of = |field: &str| task["Status"][field].as_str().unwrap_or_default();
+                format!("{} ({})", of("State"), if of("Err").is_empty() { of("Message") } else { of("Err") })
+            })
+            .collect();
+        Ok(said.iter().fold(String::new(), |all, one| format!("{all}; {one}")))
+    }
+
     /// Creates a container; answers its id.
     pub(crate) async fn create(&mut self, name: &str, body: &Value) -> anyhow::Result<String> {
-        let path = format!("/containers/create?name={name}");
-        let answer: Value = serde_json::from_slice(&self.call(Method::POST, &path, Some(body)).await?)?;
+        let answer = self.post(&format!("/containers/create?name={name}"), body).await?;
         Ok(answer["Id"].as_str().context("a created container has an id")?.to_owned())
     }
 
@@ -64,7 +98,7 @@ impl Engine {
     }
 
     pub(crate) async fn remove(&mut self, id: &str) -> anyhow::Result<()> {
-        self.call(Method::DELETE, &format!("/containers/{id}?force=true&v=true"), None).await.map(drop)
+        self.delete(&format!("/containers/{id}?force=true&v=true")).await
     }
 
     /// All containers with this label, running or not.
@@ -76,7 +110,7 @@ impl Engine {
 
     /// What the engine knows of a container.
     pub(crate) async fn inspect(&mut self, id: &str) -> anyhow::Result<Value> {
-        Ok(serde_json::from_slice(&self.call(Method::GET, &format!("/containers/{id}/json"), None).await?)?)
+        self.read(&format!("/containers/{id}/json")).await
     }
 
     /// When the engine started a container.
@@ -114,13 +148,18 @@ pub(crate) struct Listed {
     pub(crate) state: String,
 }
 
-/// Removes every container with this label.
+/// Removes containers with this label until there are none: a request that was given up may have made one more meanwhile.
 pub(crate) async fn remove_labelled(label: &str) -> anyhow::Result<()> {
     let mut engine = Engine::connect().await?;
-    for container in engine.labelled(label).await? {
-        engine.remove(&container.id).await?;
+    loop {
+        let left = engine.labelled(label).await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        for container in left {
+            engine.remove(&container.id).await?;
+        }
     }
-    Ok(())
 }
 
 fn encode(text: &str) -> String {

@@ -10,6 +10,7 @@ mod place;
 mod quiet;
 mod report;
 mod restart;
+mod swarm;
 mod timed;
 
 use clap::{Parser, Subcommand};

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::Args;
 use orch_core::time::Timestamp;
 
-use crate::cluster::{Cluster, on_cluster, until};
+use crate::cluster::{Cluster, interruptible, on_cluster, until};
 use crate::deploy::between;
 use crate::engine::Engine;
 use crate::report::{Goal, Report, median, now};
@@ -24,7 +24,7 @@ impl Default for Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
-    on_cluster(async |cluster| measure(cluster, options.deaths.max(1)).await)
+    on_cluster(async |cluster| interruptible(measure(cluster, options.deaths.max(1))).await)
 }
 
 async fn measure(cluster: &Cluster, deaths: u32) -> anyhow::Result<Report> {
