@@ -16,11 +16,13 @@ use orch_core::id::TaskId;
 use orch_core::runtime::{
     ContainerEvent, ContainerId, ContainerState, ObservedContainer, Owner, RuntimeError, RuntimeEvent,
 };
+use orch_core::service::Probe;
 use orch_core::time::Monotonic;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::entry::{Busy, Entry, Heard};
+use crate::exec_check;
 use crate::probe::ProbeTarget;
 use crate::pull::Pulls;
 use crate::retry::{Retry, chain};
@@ -67,6 +69,8 @@ pub(crate) struct Conductor {
     shared: Arc<Shared>,
     pulls: Arc<Pulls>,
     launches: Arc<Semaphore>,
+    /// Places of commands of health checks.
+    checks: Arc<Semaphore>,
     goal: Goal,
     /// Whose containers are ours; `None` until the node was told once.
     owner: Option<Owner>,
@@ -110,6 +114,7 @@ impl Conductor {
         Self {
             pulls,
             launches,
+            checks: Arc::new(Semaphore::new(exec_check::CONCURRENT)),
             goal: Goal::default(),
             owner: None,
             tasks: BTreeMap::new(),
@@ -362,16 +367,24 @@ impl Conductor {
         let (Some(desired), Some((container, check))) = (entry.desired.as_deref(), entry.check()) else {
             return;
         };
-        let target = ProbeTarget::of(check, &desired.ports, self.shared.config.probe_address);
-        let (prober, container) = (Arc::clone(&self.shared.prober), container.clone());
+        let container = container.clone();
+        let ask: BoxFuture<'static, ProbeOutcome> = if let Probe::Exec { command } = &check.probe {
+            let (shared, places) = (Arc::clone(&self.shared), Arc::clone(&self.checks));
+            Box::pin(exec_check::run(shared, places, container.clone(), command.clone(), check.timeout))
+        } else {
+            let target = ProbeTarget::of(check, &desired.ports, self.shared.config.probe_address);
+            let prober = Arc::clone(&self.shared.prober);
+            Box::pin(async move {
+                match target {
+                    Some(target) => prober.probe(&target).await,
+                    None => ProbeOutcome::Unknown("the port of the health check is not published".to_owned()),
+                }
+            })
+        };
         let sleep = self.shared.env.sleep(wait);
         self.jobs.push(Box::pin(async move {
             sleep.await;
-            let outcome = match target {
-                Some(target) => prober.probe(&target).await,
-                None => ProbeOutcome::Unknown("the port of the health check is not published".to_owned()),
-            };
-            Job::Probed { task, container, outcome }
+            Job::Probed { task, container, outcome: ask.await }
         }));
     }
 
@@ -599,7 +612,8 @@ impl Conductor {
             return;
         };
         let check = check.1.clone();
-        entry.memory.health.observe(&check, outcome, now);
+        let age = entry.memory.running_since.map_or(Duration::ZERO, |since| now.since(since));
+        entry.memory.health.observe(&check, outcome, age, now);
         let wait = entry.memory.health.wait(&check);
         self.queue.insert(task);
         self.probe(task, wait);

@@ -23,6 +23,7 @@ pub mod config;
 mod credential;
 mod enroll;
 mod entry;
+mod exec_check;
 mod execute;
 mod facts;
 mod heartbeat;

@@ -1,5 +1,7 @@
 //! Health probes, against the task's own ports on its own node only.
 
+mod tls;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -24,14 +26,15 @@ pub struct ProbeTarget {
 }
 
 impl ProbeTarget {
-    /// Where a check goes; `None` where the task owns no such TCP port. `check.port` names the container's port, or the
-    /// published one.
+    /// Where a check goes; `None` where the task owns no such TCP port, or none is asked. The check names the container's port,
+    /// or the published one.
     #[must_use]
     pub fn of(check: &HealthCheck, ports: &[AssignedPort], address: IpAddr) -> Option<Self> {
+        let wanted = check.probe.port()?;
         let tcp = || ports.iter().filter(|port| port.protocol == Protocol::Tcp);
         let port = tcp()
-            .find(|port| port.container_port == check.port)
-            .or_else(|| tcp().find(|port| port.host_port == check.port))?;
+            .find(|port| port.container_port == wanted)
+            .or_else(|| tcp().find(|port| port.host_port == wanted))?;
         let address = SocketAddr::new(address, port.host_port.get());
         Some(Self { address, probe: check.probe.clone(), timeout: check.timeout })
     }
@@ -76,20 +79,21 @@ fn failed(error: impl std::fmt::Display) -> Wrong {
 
 fn describe(target: &ProbeTarget) -> String {
     match &target.probe {
-        Probe::Tcp => format!("connect {}", target.address),
-        Probe::Http { scheme: Scheme::Http, path } => format!("GET http://{}{path}", target.address),
-        Probe::Http { scheme: Scheme::Https, path } => format!("GET https://{}{path}", target.address),
+        Probe::Tcp { .. } => format!("connect {}", target.address),
+        Probe::Http { scheme: Scheme::Http, path, .. } => format!("GET http://{}{path}", target.address),
+        Probe::Http { scheme: Scheme::Https, path, .. } => format!("GET https://{}{path}", target.address),
+        Probe::Exec { command } => format!("`{}`", command.join(" ")),
     }
 }
 
 async fn ask(target: &ProbeTarget) -> Result<(), Wrong> {
     let (scheme, path) = match &target.probe {
-        Probe::Tcp => return connect(target.address).await.map(drop),
-        Probe::Http { scheme, path } => (scheme, path),
+        Probe::Tcp { .. } => return connect(target.address).await.map(drop),
+        Probe::Http { scheme, path, .. } => (scheme, path),
+        Probe::Exec { .. } => {
+            return Err(Wrong::CannotAsk("a command is not asked over the network".to_owned()));
+        }
     };
-    if *scheme == Scheme::Https {
-        return Err(Wrong::CannotAsk("this agent is built without TLS for health probes".to_owned()));
-    }
     let request = hyper::Request::get(path.as_str())
         .header(hyper::header::HOST, target.address.to_string())
         .header(hyper::header::USER_AGENT, "orch-probe/1")
@@ -97,6 +101,21 @@ async fn ask(target: &ProbeTarget) -> Result<(), Wrong> {
         .body(Empty::<bytes::Bytes>::new())
         .map_err(|error| Wrong::CannotAsk(error.to_string()))?;
     let stream = connect(target.address).await?;
+    match scheme {
+        Scheme::Http => exchange(stream, request).await,
+        Scheme::Https => {
+            let stream =
+                tls::wrap(stream, target.address).await.map_err(|error| failed(format!("TLS: {error}")))?;
+            exchange(stream, request).await
+        }
+    }
+}
+
+/// One request and its answer on a connection.
+async fn exchange(
+    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    request: hyper::Request<Empty<bytes::Bytes>>,
+) -> Result<(), Wrong> {
     let (mut send, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     // Both halves live in this future, so that a probe which is given up leaves no task behind.
@@ -164,7 +183,51 @@ mod tests {
     }
 
     fn http() -> Probe {
-        Probe::Http { scheme: Scheme::Http, path: "/healthz".into() }
+        Probe::Http { port: 80.try_into().unwrap(), scheme: Scheme::Http, path: "/healthz".into() }
+    }
+
+    fn tcp() -> Probe {
+        Probe::Tcp { port: 80.try_into().unwrap() }
+    }
+
+    #[tokio::test]
+    async fn https_is_asked_whatever_the_certificate_says_and_what_is_no_tls_fails() {
+        let made = rcgen::generate_simple_self_signed(["web.example".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let secure = listener.local_addr().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a server for the test")]
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut request = [0; 1024];
+                let read = stream.read(&mut request).await.unwrap();
+                let fine = request[..read].starts_with(b"GET /healthz ");
+                let status = if fine { "200 OK" } else { "404 Not Found" };
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        let https = |path: &str| Probe::Http {
+            port: 80.try_into().unwrap(),
+            scheme: Scheme::Https,
+            path: path.to_owned(),
+        };
+        assert_eq!(probe(secure, https("/healthz")).await, ProbeOutcome::Success);
+        let ProbeOutcome::Failure(why) = probe(secure, https("/other")).await else { panic!() };
+        assert!(why.ends_with("/other: status 404"), "{why}");
+        let plain = serve("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        let ProbeOutcome::Failure(why) = probe(plain, https("/healthz")).await else { panic!() };
+        assert!(why.starts_with(&format!("GET https://{plain}/healthz: TLS: ")), "{why}");
     }
 
     #[tokio::test]
@@ -174,7 +237,7 @@ mod tests {
         let away =
             serve("HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n").await;
         assert_eq!(probe(away, http()).await, ProbeOutcome::Success);
-        assert_eq!(probe(fine, Probe::Tcp).await, ProbeOutcome::Success);
+        assert_eq!(probe(fine, tcp()).await, ProbeOutcome::Success);
     }
 
     #[tokio::test]
@@ -186,14 +249,14 @@ mod tests {
         let ProbeOutcome::Failure(why) = probe(silent, http()).await else { panic!() };
         assert!(why.contains("no answer within 500ms"), "{why}");
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        assert!(matches!(probe(closed, Probe::Tcp).await, ProbeOutcome::Failure(_)));
+        assert!(matches!(probe(closed, tcp()).await, ProbeOutcome::Failure(_)));
     }
 
     #[test]
     fn only_a_tcp_port_of_the_task_itself_is_probed() {
         let check = |port: u16| HealthCheck {
-            probe: Probe::Tcp,
-            port: port.try_into().unwrap(),
+            probe: Probe::Tcp { port: port.try_into().unwrap() },
+            start_period: Duration::ZERO,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             healthy_threshold: 1,

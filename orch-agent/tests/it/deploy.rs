@@ -227,8 +227,8 @@ async fn containers_of_other_owners_are_left_alone() {
 fn checked(task: &mut orch_core::agent::DesiredTask) {
     let port = 80.try_into().unwrap();
     task.template.health = Some(HealthCheck {
-        probe: Probe::Tcp,
-        port,
+        probe: Probe::Tcp { port },
+        start_period: Duration::ZERO,
         interval: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
         healthy_threshold: 1,

@@ -219,18 +219,18 @@ fn within<T>(
 }
 
 fn texts(r: &mut Reader, fields: &Fields<'_>, name: &str) -> Vec<String> {
-    let mut out = Vec::new();
-    if let Some(field) = fields.get_some(&[name]) {
-        r.place(name, &field);
-        if matches!(field.node.value, Value::Scalar { .. }) {
-            r.wrong(&field, "expected a list of arguments, such as [sh, -c, \"echo hi\"]");
-            return out;
-        }
-        for item in r.list(&field) {
-            out.extend(r.text(&item));
-        }
+    let Some(field) = fields.get_some(&[name]) else { return Vec::new() };
+    r.place(name, &field);
+    arguments(r, &field)
+}
+
+/// A program's arguments: a list, since a text would have to be split.
+fn arguments(r: &mut Reader, field: &Field<'_>) -> Vec<String> {
+    if matches!(field.node.value, Value::Scalar { .. }) {
+        r.wrong(field, "expected a list of arguments, such as [sh, -c, \"echo hi\"]");
+        return Vec::new();
     }
-    out
+    r.list(field).iter().filter_map(|item| r.text(item)).collect()
 }
 
 fn pairs(r: &mut Reader, field: &Field<'_>) -> std::collections::BTreeMap<String, String> {

@@ -483,3 +483,25 @@ extraHosts: {db.internal: 10.0.0.5}
         assert!(problem.starts_with(expected), "{text}: {problem}");
     }
 }
+
+#[test]
+fn a_check_may_be_a_command_and_may_give_time_to_start() {
+    let spec = one("
+name: web
+image: web:1
+healthcheck: {type: exec, command: [/web, check], interval: 10s, startPeriod: 1m}
+");
+    let check = spec.healthcheck.unwrap();
+    assert_eq!((check.kind, check.command), (ProbeKind::Exec, vec!["/web".to_owned(), "check".to_owned()]));
+    assert_eq!(check.start_period, Nanos(60_000_000_000));
+    for (check, expected) in [
+        ("{type: exec, command: /web check}", "f:3:36: healthcheck.command: expected a list of arguments"),
+        ("{type: exec, command: [x], interval: 1s}", "f:3:51: healthcheck.interval: commands inside"),
+        ("{type: exec}", "f:3:14: healthcheck"),
+        ("{type: script, command: [x]}", "f:3:21: healthcheck.type: `script` is none of"),
+    ] {
+        let text = format!("name: web\nimage: web:1\nhealthcheck: {check}\n");
+        let problem = orch_client::deploy_file::parse(&text).unwrap_err().in_file("f");
+        assert!(problem.starts_with(expected), "{check}: {problem}");
+    }
+}

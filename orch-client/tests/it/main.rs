@@ -5,5 +5,6 @@ mod agent;
 mod calls;
 mod cli;
 mod deploy_file;
+mod examples;
 mod server;
 mod tls;

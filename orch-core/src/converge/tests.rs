@@ -195,8 +195,8 @@ fn a_container_that_fits_is_adopted_and_nothing_is_done_to_it() {
 fn an_adopted_task_with_a_check_is_not_said_to_be_unchecked() {
     let mut bench = Bench::new().container(1, running());
     bench.desired.template.health = Some(crate::service::HealthCheck {
-        probe: crate::service::Probe::Tcp,
-        port: 80.try_into().unwrap(),
+        probe: crate::service::Probe::Tcp { port: 80.try_into().unwrap() },
+        start_period: Duration::ZERO,
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
         healthy_threshold: 1,
@@ -206,7 +206,7 @@ fn an_adopted_task_with_a_check_is_not_said_to_be_unchecked() {
     bench.containers[0].labels.digest = bench.desired.digest;
     bench.says("");
     let check = bench.desired.template.health.clone().unwrap();
-    bench.memory.health.observe(&check, &ProbeOutcome::Success, bench.now);
+    bench.memory.health.observe(&check, &ProbeOutcome::Success, Duration::ZERO, bench.now);
     bench.says("report healthy (attempt 1)");
 }
 

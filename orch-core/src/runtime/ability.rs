@@ -1,5 +1,7 @@
 //! Optional abilities of a runtime. `None` can be explained; a stub that fails at run time cannot.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -75,6 +77,35 @@ pub trait ContainerExec: Send + Sync {
     /// Starts the command.
     async fn exec(&self, container: &ContainerId, request: &ExecRequest)
     -> Result<ExecSession, RuntimeError>;
+}
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckResult {
+    /// It ended.
+    Exited {
+        /// With this code.
+        code: i32,
+        /// The beginning of what it wrote.
+        output: String,
+    },
+    /// It was not done in time, and was left alone.
+    TimedOut,
+    /// One that was left alone earlier is not done yet, and so no other was started.
+    StillRunning,
+}
+
+/// Runs commands of health checks.
+#[async_trait]
+pub trait ContainerChecks: Send + Sync {
+    /// Runs a command inside a container, to its end or for at most `timeout`. However long commands hang, no more than one
+    /// of them is in a container. Cancel-safe: a call that is dropped counts as one that was not done in time.
+    async fn check(
+        &self,
+        container: &ContainerId,
+        command: &[String],
+        timeout: Duration,
+    ) -> Result<CheckResult, RuntimeError>;
 }
 
 /// What a container uses now.

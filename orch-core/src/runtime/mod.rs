@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 pub use ability::{
-    ContainerExec, ContainerLogs, ContainerStats, ExecRequest, ExecSession, LogChunk, LogOptions, LogSource,
-    Usage,
+    CheckResult, ContainerChecks, ContainerExec, ContainerLogs, ContainerStats, ExecRequest, ExecSession,
+    LogChunk, LogOptions, LogSource, Usage,
 };
 pub use error::RuntimeError;
 pub use observed::{
@@ -59,6 +59,10 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     }
     /// Running commands inside containers, if this runtime can.
     fn exec(&self) -> Option<&dyn ContainerExec> {
+        None
+    }
+    /// Running commands of health checks, if this runtime can.
+    fn checks(&self) -> Option<&dyn ContainerChecks> {
         None
     }
     /// Measuring containers, if this runtime can.

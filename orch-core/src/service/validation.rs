@@ -1,7 +1,9 @@
 //! The rules of a spec that no single field's type can hold.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 
+use super::health::MIN_EXEC_INTERVAL;
 use super::{HealthCheck, PortSpec, Probe, Protocol, Publish, ServiceSpec, TaskTemplate};
 use crate::command::{FieldPath, Rejection};
 use crate::node::Resources;
@@ -106,22 +108,9 @@ fn check_ports(ports: &[PortSpec], at: &FieldPath) -> Result<(), Rejection> {
 }
 
 fn check_health(health: &HealthCheck, ports: &[PortSpec], at: &FieldPath) -> Result<(), Rejection> {
-    let tcp = || ports.iter().filter(|port| port.protocol == Protocol::Tcp);
-    let is_known =
-        tcp().any(|port| port.container_port == health.port || port.publish == Publish::Fixed(health.port));
-    ensure(is_known, || {
-        let known: Vec<_> = tcp().map(|port| port.container_port.to_string()).collect();
-        let expected = if known.is_empty() {
-            "a TCP port in `ports`".to_owned()
-        } else {
-            format!("one of {}", known.join(", "))
-        };
-        Rejection::invalid(
-            at.field("port"),
-            format!("{} is no TCP port of the service", health.port),
-            expected,
-        )
-    })?;
+    if let Some(port) = health.probe.port() {
+        check_probed_port(port, ports, at)?;
+    }
     for (name, duration) in [("interval", health.interval), ("timeout", health.timeout)] {
         ensure(!duration.is_zero(), || Rejection::invalid(at.field(name), "it is 0", "a time above 0"))?;
     }
@@ -131,7 +120,16 @@ fn check_health(health: &HealthCheck, ports: &[PortSpec], at: &FieldPath) -> Res
         ensure(threshold > 0, || Rejection::invalid(at.field(name), "it is 0", "at least 1"))?;
     }
     match &health.probe {
-        Probe::Tcp => Ok(()),
+        Probe::Tcp { .. } => Ok(()),
+        Probe::Exec { command } => {
+            ensure(!command.is_empty(), || {
+                Rejection::invalid(at.field("command"), "it is empty", "a program and its arguments")
+            })?;
+            ensure(health.interval >= MIN_EXEC_INTERVAL, || {
+                let problem = "commands inside containers are not run so often";
+                Rejection::invalid(at.field("interval"), problem, "at least 5 s")
+            })
+        }
         Probe::Http { path, .. } => {
             let fine = path.starts_with('/')
                 && !path.starts_with("//")
@@ -147,6 +145,20 @@ fn check_health(health: &HealthCheck, ports: &[PortSpec], at: &FieldPath) -> Res
             })
         }
     }
+}
+
+fn check_probed_port(port: NonZeroU16, ports: &[PortSpec], at: &FieldPath) -> Result<(), Rejection> {
+    let tcp = || ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+    let is_known = tcp().any(|own| own.container_port == port || own.publish == Publish::Fixed(port));
+    ensure(is_known, || {
+        let known: Vec<_> = tcp().map(|port| port.container_port.to_string()).collect();
+        let expected = if known.is_empty() {
+            "a TCP port in `ports`".to_owned()
+        } else {
+            format!("one of {}", known.join(", "))
+        };
+        Rejection::invalid(at.field("port"), format!("{port} is no TCP port of the service"), expected)
+    })
 }
 
 fn check_resources(requests: Resources, limits: Resources, at: &FieldPath) -> Result<(), Rejection> {
@@ -249,7 +261,6 @@ fn check_path(path: &str, field: FieldPath) -> Result<(), Rejection> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU16;
     use std::time::Duration;
 
     use super::*;
@@ -263,8 +274,8 @@ mod tests {
 
     fn health(n: u16) -> HealthCheck {
         HealthCheck {
-            probe: Probe::Http { scheme: Scheme::Http, path: "/healthz".to_owned() },
-            port: port(n),
+            probe: Probe::Http { port: port(n), scheme: Scheme::Http, path: "/healthz".to_owned() },
+            start_period: Duration::ZERO,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(1),
             healthy_threshold: 1,
@@ -325,7 +336,7 @@ mod tests {
     fn probes_routes_paths_and_variables_keep_their_rules() {
         for bad in ["", "x", "//x", "/a://b", "/a b", "/a\n"] {
             let field = refused_for(|s| {
-                let probe = Probe::Http { scheme: Scheme::Http, path: bad.to_owned() };
+                let probe = Probe::Http { port: port(8080), scheme: Scheme::Http, path: bad.to_owned() };
                 s.template.health = Some(HealthCheck { probe, ..health(8080) });
             });
             assert_eq!(field, "spec.healthcheck.path", "{bad:?}");

@@ -374,8 +374,12 @@ fn cluster_has_check(world: &World, task: &Task) -> bool {
 /// A health check on the port of `web_spec`.
 pub(crate) fn check() -> HealthCheck {
     HealthCheck {
-        probe: Probe::Http { path: "/".to_owned(), scheme: Scheme::Http },
-        port: 8080.try_into().expect("not zero"),
+        probe: Probe::Http {
+            port: 8080.try_into().expect("not zero"),
+            path: "/".to_owned(),
+            scheme: Scheme::Http,
+        },
+        start_period: Duration::ZERO,
         interval: Duration::from_secs(10),
         timeout: Duration::from_secs(2),
         healthy_threshold: 1,

@@ -82,6 +82,7 @@ impl DockerRuntime {
         if let Some(known) = known {
             self.inner.secrets.remove(known.task, known.attempt).await;
         }
+        self.inner.unfinished.remove(id);
         self.inner.ours.remove(id);
         Ok(())
     }

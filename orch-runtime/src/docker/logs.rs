@@ -82,7 +82,7 @@ fn chunks(
 /// Takes the engine's framing off: eight bytes (source, three zeros, length) before each piece of output. A frame's bytes
 /// are passed on as they come; none is collected whole.
 #[derive(Default)]
-struct Frames {
+pub(super) struct Frames {
     buffer: BytesMut,
     frame: Option<(LogSource, usize)>,
     plain: bool,
@@ -93,11 +93,11 @@ impl Frames {
         Self { plain: true, ..Self::default() }
     }
 
-    fn push(&mut self, bytes: &Bytes) {
+    pub(super) fn push(&mut self, bytes: &Bytes) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    fn next(&mut self) -> Result<Option<LogChunk>, EngineError> {
+    pub(super) fn next(&mut self) -> Result<Option<LogChunk>, EngineError> {
         if self.plain {
             let bytes = self.buffer.split().freeze();
             return Ok((!bytes.is_empty()).then_some(LogChunk { source: LogSource::Stdout, bytes }));

@@ -4,6 +4,7 @@
 //! remove, pull, events), and [`engine`], raw HTTP on kept-alive connections, for what it cannot say (create, import),
 //! what it reads wrongly (logs) and the hot path (start). No type of either leaves this module.
 
+mod checks;
 mod client;
 mod create;
 mod engine;
@@ -29,8 +30,8 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use orch_core::id::TaskId;
 use orch_core::runtime::{
-    ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime, CreateRequest, ObservedContainer, Owner,
-    PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
+    ContainerChecks, ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime, CreateRequest,
+    ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use orch_core::service::{ImageDigest, ImageRef, StopPolicy};
 use orch_core::task::Attempt;
@@ -74,6 +75,7 @@ struct Inner {
     secrets: SecretFiles,
     pulls: Pulls,
     ours: Ours,
+    unfinished: checks::Unfinished,
 }
 
 impl DockerRuntime {
@@ -86,6 +88,7 @@ impl DockerRuntime {
                 secrets: SecretFiles::new(config.secrets_dir),
                 pulls: Pulls::new(config.concurrent_pulls),
                 ours: Ours::default(),
+                unfinished: checks::Unfinished::default(),
             }),
         }
     }
@@ -179,6 +182,10 @@ impl ContainerRuntime for DockerRuntime {
 
     fn events(&self, owner: &Owner) -> BoxStream<'static, RuntimeEvent> {
         events::subscribe(self.clone(), *owner)
+    }
+
+    fn checks(&self) -> Option<&dyn ContainerChecks> {
+        Some(self)
     }
 
     fn logs(&self) -> Option<&dyn ContainerLogs> {

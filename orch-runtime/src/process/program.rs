@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use nix::sys::signal::Signal;
 use orch_core::runtime::{CreateRequest, RuntimeError};
 use orch_core::secret::{Secret, SecretDelivery};
-use orch_core::service::Dns;
+use orch_core::service::{Dns, HealthCheck, Probe};
 use orch_core::task::{Exit, FailureKind};
 use serde::{Deserialize, Serialize};
 use tokio::process::{Child, Command};
@@ -45,6 +45,10 @@ impl Program {
             (
                 !security.host_mounts.is_empty() || !template.mounts.is_empty(),
                 "mounts nothing: a process sees the node's files as they are",
+            ),
+            (
+                matches!(&template.health, Some(HealthCheck { probe: Probe::Exec { .. }, .. })),
+                "runs no health checks of type exec: use http or tcp",
             ),
             (own.hostname.is_some(), "gives no host names: a process has the node's"),
             (own.pids_limit.is_some(), "enforces no `pids_limit`"),

@@ -5,6 +5,7 @@
 mod canned;
 mod contract;
 mod docker;
+mod docker_checks;
 mod docker_spec;
 mod fixture;
 mod layers;

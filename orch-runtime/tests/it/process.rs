@@ -10,7 +10,7 @@ use orch_core::runtime::{
 };
 use orch_core::secret::{ResolvedSecret, ResolvedSecrets, Secret, SecretDelivery};
 use orch_core::service::{
-    ContainerSettings, LogSettings, Mount, MountSource, StopPolicy, TaskTemplate, Version,
+    ContainerSettings, HealthCheck, LogSettings, Mount, MountSource, Probe, StopPolicy, TaskTemplate, Version,
 };
 use orch_core::task::{Attempt, FailureKind};
 use orch_core::testing::contract::runtime::{Behaviour, RuntimeFixture as _};
@@ -135,10 +135,19 @@ async fn what_a_process_cannot_have_is_refused() {
         change(&mut template.settings);
         settings.push(template);
     }
+    let mut checked = fixture.template(Behaviour::Serve);
+    checked.health = Some(HealthCheck {
+        probe: Probe::Exec { command: vec!["true".to_owned()] },
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(5),
+        start_period: Duration::ZERO,
+        healthy_threshold: 1,
+        unhealthy_threshold: 3,
+    });
     let mut mounting = fixture.template(Behaviour::Serve);
     let source = MountSource::Tmpfs { size_bytes: None, mode: None };
     mounting.mounts = vec![Mount { target: "/x".to_owned(), source }];
-    for template in [read_only, nothing, mounting].into_iter().chain(settings) {
+    for template in [read_only, nothing, mounting, checked].into_iter().chain(settings) {
         let result = create(&fixture.runtime, &fixture, &template, &none).await;
         assert!(matches!(result, Err(RuntimeError::Permanent { .. })), "{result:?}");
     }

@@ -58,6 +58,25 @@ fn what_the_server_sends_it_also_takes() {
 }
 
 #[test]
+fn every_kind_of_check_comes_back_as_it_was_sent() {
+    for check in [
+        r#"{"type":"http","scheme":"https","path":"/","start_period":60000000000}"#,
+        r#"{"type":"tcp","port":80}"#,
+        r#"{"type":"exec","command":["/bin/check","-q"]}"#,
+    ] {
+        let json = format!(
+            r#"{{"name":"web","image":"web","ports":[{{"container_port":80}}],"healthcheck":{check}}}"#
+        );
+        let spec = parse(&json).unwrap();
+        let sent = serde_json::to_string(&ServiceSpec::from(&spec)).unwrap();
+        assert_eq!(parse(&sent).unwrap(), spec, "{sent}");
+    }
+    let exec = parse(r#"{"name":"w","image":"w","healthcheck":{"type":"exec","command":["x"]}}"#).unwrap();
+    let check = exec.template.health.unwrap();
+    assert_eq!((check.interval.as_secs(), check.timeout.as_secs()), (5, 5));
+}
+
+#[test]
 fn a_service_with_ports_leaves_discovery_before_it_is_stopped() {
     let delay = |rest: &str| {
         let text = format!(r#"{{"name":"web","image":"web:1"{rest}}}"#);
@@ -84,9 +103,19 @@ fn each_rule_is_answered_with_the_path_of_its_field() {
             "spec.resource_requirements.requests.cpu",
         ),
         (r#""healthcheck":{"type":"tcp"}"#, "spec.healthcheck.port"),
+        (r#""healthcheck":{"type":"exec"}"#, "spec.healthcheck.command"),
         (
-            r#""ports":[{"container_port":1}],"healthcheck":{"type":"http","scheme":"https","path":"/"}"#,
-            "spec.healthcheck.scheme",
+            r#""healthcheck":{"type":"exec","command":["x"],"interval":4999999999}"#,
+            "spec.healthcheck.interval",
+        ),
+        (r#""healthcheck":{"type":"exec","command":["x"],"port":1}"#, "spec.healthcheck.port"),
+        (
+            r#""ports":[{"container_port":1}],"healthcheck":{"type":"tcp","command":["x"]}"#,
+            "spec.healthcheck.command",
+        ),
+        (
+            r#""healthcheck":{"type":"exec","command":["x"],"start_period":90000000000000}"#,
+            "spec.healthcheck.start_period",
         ),
         (
             r#""ports":[{"container_port":1}],"healthcheck":{"type":"http","path":"//x"}"#,
