@@ -41,7 +41,9 @@ async fn find(shared: &Shared) -> NodeFacts {
     facts.arch = Some(architecture().to_owned());
     if let Some(info) = asked {
         facts.engine = Some(info.kind.to_owned());
-        facts.engine_version = Some(info.version);
+        // Whatever an engine calls itself, it must not cost the node its heartbeat.
+        let version = info.version.chars().filter(|c| !c.is_control()).take(64);
+        facts.engine_version = Some(version.collect());
     }
     facts
 }

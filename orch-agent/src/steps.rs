@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use orch_core::agent::{AgentApiError, DesiredTask};
 use orch_core::converge::{Step, StepDone, StepFailure, step::container_name};
-use orch_core::env::EnvExt as _;
 use orch_core::id::TaskId;
 use orch_core::runtime::{ContainerLabels, CreateRequest, Owner};
 use orch_core::secret::ResolvedSecrets;
@@ -74,8 +73,6 @@ impl Work {
                 runtime.start(&container).await.map(|()| StepDone::Started)
             }
             Step::Stop { container, policy } => {
-                // Out of discovery first, then the signal: whoever still knows the address is served until then.
-                self.shared.env.sleep(policy.delay).await;
                 runtime.stop(&container, &policy).await.map(|()| StepDone::Stopped)
             }
             Step::Remove { container } => runtime.remove(&container).await.map(|()| StepDone::Removed),

@@ -46,6 +46,11 @@ pub(crate) fn all(cluster: &str) -> Vec<String> {
     list.iter().map(|container| text(&container["Id"])).collect()
 }
 
+/// Removes a volume, as an operator would: the engine's status.
+pub(crate) fn remove_volume(name: &str) -> u16 {
+    ask("DELETE", &format!("/volumes/{name}")).0
+}
+
 /// The cluster's running containers by id.
 pub(crate) fn running(cluster: &str) -> BTreeMap<String, Container> {
     let mut running = BTreeMap::new();

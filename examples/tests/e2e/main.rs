@@ -16,4 +16,5 @@ mod poll;
 mod processes;
 mod secrets;
 mod site;
+mod specs;
 mod tls;

@@ -15,7 +15,7 @@
 //! | `GET /exit?code=3` | ends the process with that code |
 //!
 //! Started as `web check [PATH]` it asks the server on its `PORT` for the path (`/health`) instead, and ends with 0 if the answer
-//! is 200: a health check for images without a shell.
+//! is 200: a health check for images without a shell. Started as `web exit CODE` it ends with that code.
 //!
 //! | variable | meaning |
 //! | --- | --- |
@@ -43,6 +43,9 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
 fn main() -> io::Result<()> {
+    if env::args().nth(1).as_deref() == Some("exit") {
+        process::exit(env::args().nth(2).and_then(|code| code.parse().ok()).unwrap_or(0));
+    }
     if env::args().nth(1).as_deref() == Some("check") {
         let path = env::args().nth(2);
         let port = env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(8080);
@@ -130,7 +133,7 @@ fn check(port: u16, path: &str) -> io::Result<()> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    print!("{body}");
+    io::stdout().write_all(body.as_bytes())?;
     if head.starts_with("HTTP/1.1 200") { Ok(()) } else { process::exit(1) }
 }
 

@@ -270,6 +270,67 @@ async fn a_port_that_is_not_published_is_never_probed() {
     assert_eq!(node.prober.asked.load(Ordering::Relaxed), 0);
 }
 
+fn checked_by_command(task: &mut orch_core::agent::DesiredTask) {
+    task.template.health = Some(HealthCheck {
+        probe: Probe::Exec { command: vec!["check".to_owned(), "-q".to_owned()] },
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(1),
+        start_period: Duration::ZERO,
+        healthy_threshold: 1,
+        unhealthy_threshold: 2,
+    });
+}
+
+/// Deploys a task whose health a command tells.
+fn put_checked_by_command(node: &Node) -> orch_core::id::TaskId {
+    let task = node.task(checked_by_command);
+    let id = task.id;
+    node.server.put(task);
+    id
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_follows_the_commands_of_a_check() {
+    let node = Node::started();
+    let task = put_checked_by_command(&node);
+    node.until("it is healthy", || node.server.status(task) == "healthy").await;
+    node.runtime.behave(|behaviour| behaviour.check_exit = 3);
+    let took = node.until("it is unhealthy", || node.server.status(task) == "unhealthy").await;
+    assert!(took >= Duration::from_secs(5) && took <= Duration::from_secs(11), "{took:?}");
+    assert_eq!(node.server.said(task).unwrap().note.as_deref(), Some("`check -q`: exit code 3: checked"));
+    node.runtime.behave(|behaviour| behaviour.check_exit = 0);
+    node.until("it is healthy again", || node.server.status(task) == "healthy").await;
+    let asked = node.runtime.calls(Call::Check);
+    node.pass(Duration::from_secs(600)).await;
+    let asked = node.runtime.calls(Call::Check) - asked;
+    assert!((115..=121).contains(&asked), "once an interval: {asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_that_hang_are_bounded_and_say_nothing_of_their_containers() {
+    let node = Node::started();
+    let healthy = put_checked_by_command(&node);
+    node.until("it is healthy", || node.server.status(healthy) == "healthy").await;
+    // The engine answers none of the next calls: each holds its place for as long as the agent bears it.
+    for _ in 0..12 {
+        node.runtime.fail_next(Call::Check, Fault::Hang);
+    }
+    let tasks: Vec<_> = (0..12).map(|_| put_checked_by_command(&node)).collect();
+    for task in &tasks {
+        node.until("it runs", || node.server.status(*task) == "running").await;
+    }
+    let asked = node.runtime.calls(Call::Check);
+    node.pass(Duration::from_secs(8)).await;
+    assert!(node.runtime.calls(Call::Check) <= asked + 4, "four at a time");
+    assert_eq!(node.server.status(healthy), "healthy", "unknown is not unhealthy");
+    // Other work goes on meanwhile, and in the end all of them are asked.
+    node.runs(|_| ()).await;
+    for task in tasks {
+        node.until("it is healthy", || node.server.status(task) == "healthy").await;
+    }
+    assert_eq!(node.server.status(healthy), "healthy");
+}
+
 #[tokio::test(start_paused = true)]
 async fn logs_are_delivered_to_whoever_waits() {
     let node = Node::started();

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use orch_core::api::endpoint::{ListNodes, ListServices, ListTasks, Nothing};
 use orch_core::api::service::{Service, ServiceAnswer, ServicesAnswer};
+use orch_core::api::spec::{Constraint, HealthCheck, Mount, Strategy};
 use orch_core::api::task::{Task, TasksAnswer, TasksQuery};
 
 use super::error::CliError;
@@ -93,7 +94,11 @@ async fn inspect(client: &Client, name: &str, out: &Output) -> Result<(), CliErr
     let secrets = spec.secret_refs.iter().map(|secret| secret.name.clone()).collect::<Vec<_>>();
     let requests = spec.resource_requirements.requests;
     let limits = spec.resource_requirements.limits;
-    let constraints = spec.placement_constraints.iter().map(orch_core::api::spec::Constraint::describe);
+    let mounts = spec.mounts.iter().map(Mount::describe);
+    let mut placement: Vec<_> = spec.placement_constraints.iter().map(Constraint::describe).collect();
+    if spec.placement_strategy == Strategy::Binpack {
+        placement.insert(0, "binpack".to_owned());
+    }
     out.fields(&[
         ("Name", spec.name.clone()),
         ("Id", service.id.clone()),
@@ -110,7 +115,9 @@ async fn inspect(client: &Client, name: &str, out: &Output) -> Result<(), CliErr
         ("Ports", ports.collect::<Vec<_>>().join(", ")),
         ("Requests", format!("{} CPU, {}", cores(requests.cpu.0), bytes(requests.memory.0))),
         ("Limits", format!("{} CPU, {}", cores(limits.cpu.0), bytes(limits.memory.0))),
-        ("Placement", constraints.collect::<Vec<_>>().join(", ")),
+        ("Mounts", mounts.collect::<Vec<_>>().join("; ")),
+        ("Health", spec.healthcheck.as_ref().map_or_else(String::new, HealthCheck::describe)),
+        ("Placement", placement.join(", ")),
         ("Created", format!("{} ({} ago)", service.created_at, age(service.created_at))),
         ("Changed", format!("{} ({} ago)", service.updated_at, age(service.updated_at))),
     ])

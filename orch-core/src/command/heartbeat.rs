@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::register_node::check_agent_version;
+use super::register_node::{check_agent_version, check_facts};
 use super::rejection::Unauthorized;
 use super::versions::write_node;
 use super::{Command, Ctx, Decision, FieldPath, Rejection};
@@ -34,6 +34,9 @@ impl Command for HeartbeatNode {
         let standing = ctx.standing(cluster)?;
         if let Some(version) = &self.heartbeat.agent_version {
             check_agent_version(version, FieldPath::new("agent_version"))?;
+        }
+        if let Some(facts) = &self.heartbeat.facts {
+            check_facts(facts)?;
         }
         let row = standing.used(ctx);
         if row.is_repeated_heartbeat(standing.principal.sequence) {

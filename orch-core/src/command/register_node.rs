@@ -10,7 +10,7 @@ use crate::id::NodeId;
 use crate::identity::{
     Action, CredentialBinding, Issued, NodeCredential, NodePublicKey, Proven, RegistrationClaim,
 };
-use crate::node::{Incarnation, Node, NodeStatus};
+use crate::node::{Incarnation, Node, NodeFacts, NodeStatus};
 use crate::record::{EventKind, Severity};
 
 /// The oldest agent that is let in.
@@ -127,6 +127,7 @@ impl RegisterNode {
                 "a host name or address, maybe with a port",
             ));
         }
+        check_facts(&self.claim.facts)?;
         if !self.claim.allocatable.fits_in(self.claim.capacity) {
             let field = FieldPath::new("allocatable");
             return Err(Rejection::invalid(field, "it is above the capacity", "at most the capacity"));
@@ -199,6 +200,14 @@ pub(super) fn check_agent_version(version: &str, field: FieldPath) -> Result<(),
     Err(Rejection::invalid(field, problem, format!("at least {OLDEST_AGENT}")))
 }
 
+/// Whether facts are what an agent may say.
+pub(super) fn check_facts(facts: &NodeFacts) -> Result<(), Rejection> {
+    let Some(key) = facts.unfit() else { return Ok(()) };
+    let field = FieldPath::new("facts").field(key.trim_start_matches("node."));
+    let expected = "at most 256 characters without control characters";
+    Err(Rejection::invalid(field, "it is no fact", expected))
+}
+
 /// Major, minor and patch of `v1.2.3-more`.
 fn numbers(version: &str) -> Option<[u64; 3]> {
     let version = version.trim();
@@ -266,6 +275,18 @@ mod tests {
         match answer.unwrap_err() {
             Rejection::Unauthorized(reason) => reason,
             other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn facts_are_words_and_no_more() {
+        let mut world = World::new();
+        for bad in ["x".repeat(257), "a\nb".to_owned()] {
+            let mut command = register(&mut world, token(Proven::default()));
+            command.claim.facts.engine_version = Some(bad);
+            let answer = world.execute(command).map(|_| ());
+            let Err(Rejection::Invalid { field, .. }) = answer else { panic!("{answer:?}") };
+            assert_eq!(field.as_str(), "facts.engine_version");
         }
     }
 

@@ -108,7 +108,9 @@ fn keep_end(before: &Task, after: &mut Task) {
     if let TaskStatus::Failed(Failure { exit, .. }) | TaskStatus::Stopped(exit) = &before.status {
         after.last_exit = exit.clone().or(after.last_exit.take());
     }
-    after.note = after.note.take().or_else(|| before.note.clone());
+    if before.status != TaskStatus::Stopping {
+        after.note = after.note.take().or_else(|| before.note.clone());
+    }
 }
 
 /// Which attempt a report speaks of. An agent that knows no attempts means the present one; if it fetches the image of a task
@@ -140,7 +142,11 @@ fn news(before: &Task, after: &Task, label: &str, ctx: &mut Ctx<'_>) -> Vec<Even
     }
     let same = before.attempt == after.attempt;
     match (&before.status, &after.status) {
+        (TaskStatus::Stopping, TaskStatus::Stopping) if before.note != after.note => {
+            events.push(stopping(ctx, after, label));
+        }
         (from, to) if same && from == to => {}
+        (_, TaskStatus::Stopping) => events.push(stopping(ctx, after, label)),
         (_, TaskStatus::Failed(why)) => {
             let message = format!("{label} failed: {}", why.reason);
             events.push(failure(ctx, after, message, why.exit.as_ref()));
@@ -158,14 +164,32 @@ fn news(before: &Task, after: &Task, label: &str, ctx: &mut Ctx<'_>) -> Vec<Even
     events
 }
 
+/// One step of the way out. The control plane's own word that it stops the task came before.
+fn stopping(ctx: &mut Ctx<'_>, task: &Task, label: &str) -> Event {
+    let stage = task.note.as_deref().unwrap_or("on its way out");
+    let message = format!("{label} stops: {stage}");
+    let mut event = ctx.task_event(EventKind::TaskStopping, Severity::Info, task, message);
+    event.details.insert("status".to_owned(), task.status.as_str().to_owned());
+    event
+}
+
 fn moved(ctx: &mut Ctx<'_>, task: &Task, label: &str) -> Event {
     let word = match task.status {
         TaskStatus::Running(_) => "running",
         _ => task.status.as_str(),
     };
-    let mut event =
-        ctx.task_event(EventKind::TaskStatusChanged, Severity::Info, task, format!("{label} is {word}"));
+    let exit = match &task.status {
+        TaskStatus::Stopped(exit) => exit.as_ref(),
+        TaskStatus::Removed => task.last_exit.as_ref().filter(|exit| exit.by_us),
+        _ => None,
+    };
+    let how = exit.map_or_else(String::new, |exit| format!(": {}", exit.describe()));
+    let message = format!("{label} is {word}{how}");
+    let mut event = ctx.task_event(EventKind::TaskStatusChanged, Severity::Info, task, message);
     event.details.insert("status".to_owned(), word.to_owned());
+    if let Some(exit) = exit {
+        event.details.insert("exit".to_owned(), exit.describe());
+    }
     event
 }
 
@@ -386,6 +410,34 @@ mod tests {
         }
         assert_eq!(bed.row().status, TaskStatus::Removed);
         assert_eq!(bed.world.cluster.index().usage(bed.node).map_or(0, |usage| usage.tasks), 0);
+    }
+
+    #[test]
+    fn each_step_of_a_stop_is_an_event_and_the_last_one_says_how_it_ended() {
+        let mut bed = bed();
+        bed.send(report(bed.task, 1, RUNNING));
+        bed.world.execute(DeleteService { service: bed.service }).unwrap();
+        let from = bed.world.events.len();
+        let wait = "out of discovery; SIGTERM in 2.0 s";
+        for note in [wait, wait, "SIGTERM is sent"] {
+            let step = report(bed.task, 1, TaskStatus::Stopping);
+            bed.send(TaskReport { note: Some(note.to_owned()), ..step });
+        }
+        let killed = Exit { by_us: true, ..exit(137) };
+        bed.send(TaskReport { last_exit: Some(killed), ..report(bed.task, 1, TaskStatus::Removed) });
+        let told: Vec<_> = bed.world.events[from..]
+            .iter()
+            .map(|event| format!("{} {}", event.kind.as_str(), event.message))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                format!("task.stopping web.3 stops: {wait}"),
+                "task.stopping web.3 stops: SIGTERM is sent".to_owned(),
+                "task.status web.3 is removed: exit 137 (SIGKILL, stopped by orch)".to_owned(),
+            ]
+        );
+        assert_eq!(bed.row().note, None, "what was under way is no matter any more");
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct TaskMemory {
     pub health: HealthState,
     /// The attempt was found running, not started by this process.
     pub adopted: bool,
+    /// When the signal to end is due, once the task is on its way out.
+    pub signal_at: Option<Monotonic>,
     /// A stop of ours was carried out.
     pub stopped_by_us: bool,
     /// The next end is the node's doing (its engine was restarted): it is not counted.
@@ -111,6 +113,7 @@ impl TaskMemory {
             self.adopted = false;
             self.pulls = false;
             self.stopped_by_us = false;
+            self.signal_at = None;
             self.health = HealthState::default();
         }
     }

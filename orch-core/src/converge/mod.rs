@@ -38,8 +38,8 @@ pub enum Intent<'a> {
     Run(&'a DesiredTask),
     /// Its container is stopped, and stays for its logs.
     Stop(&'a DesiredTask),
-    /// Nothing of it is left.
-    Remove,
+    /// Nothing of it is left. With what it was, where that is known: it is stopped as its spec says.
+    Remove(Option<&'a DesiredTask>),
     /// The node lost its authority: nothing of it runs, nothing is started, nothing is said.
     Halt,
 }
@@ -49,11 +49,11 @@ impl<'a> Intent<'a> {
     #[must_use]
     pub fn of(desired: Option<&'a DesiredTask>) -> Self {
         match desired {
-            None => Self::Remove,
+            None => Self::Remove(None),
             Some(task) => match task.desired {
                 DesiredStatus::Running => Self::Run(task),
                 DesiredStatus::Stopped => Self::Stop(task),
-                DesiredStatus::Removed => Self::Remove,
+                DesiredStatus::Removed => Self::Remove(Some(task)),
             },
         }
     }
@@ -102,8 +102,8 @@ pub fn converge(view: &TaskView<'_>, now: Monotonic, random: u64) -> TaskPlan {
         TaskPlan { memory: view.memory.clone(), step: None, report: None, look_again: None, finished: false };
     match view.intent {
         Intent::Run(task) => run(&mut plan, view, task, now, random),
-        Intent::Stop(task) => stop(&mut plan, view, task),
-        Intent::Remove => remove(&mut plan, view),
+        Intent::Stop(task) => stop(&mut plan, view, task, now),
+        Intent::Remove(task) => remove(&mut plan, view, task, now),
         Intent::Halt => plan.step = stop_running(&at_once(&plan.memory.stop), view.containers),
     }
     // A step that failed a moment ago is not repeated before its time, whatever asks for it.
@@ -196,7 +196,7 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
     plan.step = step;
 }
 
-fn stop(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask) {
+fn stop(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monotonic) {
     let memory = &mut plan.memory;
     memory.stop = task.template.stop.clone();
     memory.not_behind(task.attempt);
@@ -204,11 +204,10 @@ fn stop(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask) {
         memory.adopt(newest);
     }
     memory.restart_at = None;
-    if let Some(step) = stop_running(&memory.stop, view.containers) {
-        plan.step = Some(step);
-        plan.report = Some(memory.report(view.task, TaskStatus::Stopping));
+    if take_leave(plan, view, now) {
         return;
     }
+    let memory = &mut plan.memory;
     let found = Containers::sort(view.containers, memory);
     let exit = found.current.into_iter().chain(found.previous).find_map(|container| match &container.state {
         ContainerState::Exited(exit) => Some(exit.clone()),
@@ -227,18 +226,58 @@ fn stop(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask) {
         .or_else(|| found.remove_surplus());
 }
 
-fn remove(plan: &mut TaskPlan, view: &TaskView<'_>) {
+fn remove(plan: &mut TaskPlan, view: &TaskView<'_>, task: Option<&DesiredTask>, now: Monotonic) {
     plan.memory.restart_at = None;
+    if let Some(task) = task {
+        plan.memory.stop = task.template.stop.clone();
+        if let Some(newest) = Containers::newest_that_fits(view.containers, task, plan.memory.attempt()) {
+            plan.memory.adopt(newest);
+        }
+    }
     if let Some(newest) = view.containers.iter().map(|c| c.labels.attempt).max() {
         plan.memory.not_behind(newest);
     }
-    plan.step = stop_running(&plan.memory.stop, view.containers)
-        .or_else(|| view.containers.first().map(|c| Step::Remove { container: c.id.clone() }));
+    if take_leave(plan, view, now) {
+        if task.is_none() {
+            plan.report = None; // nobody knows of it, so nobody is told
+        }
+        return;
+    }
+    let current = view.containers.iter().filter(|c| Some(&c.id) == plan.memory.container.as_ref());
+    for container in current {
+        if let ContainerState::Exited(exit) = &container.state {
+            let by_us = exit.by_us || plan.memory.stopped_by_us;
+            plan.memory.last_exit = Some(Exit { by_us, ..exit.clone() });
+        }
+    }
+    plan.step = view.containers.first().map(|c| Step::Remove { container: c.id.clone() });
     if plan.step.is_none() {
         plan.memory.container = None;
         plan.report = Some(plan.memory.report(view.task, TaskStatus::Removed));
         plan.finished = true;
     }
+}
+
+/// Ends what runs, in the order that loses no request (M30): the task is out of discovery by now; whoever still knows the address
+/// is served for the delay; then comes the signal. Answers whether something runs. Each stage is said.
+fn take_leave(plan: &mut TaskPlan, view: &TaskView<'_>, now: Monotonic) -> bool {
+    let policy = at_once(&plan.memory.stop);
+    let Some(step) = stop_running(&policy, view.containers) else { return false };
+    let memory = &mut plan.memory;
+    let due = *memory.signal_at.get_or_insert(now + memory.stop.delay);
+    let signal = memory.stop.signal.as_deref().unwrap_or("the image's stop signal");
+    if due > now {
+        // Told once, and not counted down.
+        let delay = memory::seconds(memory.stop.delay);
+        memory.note = Some(format!("out of discovery; {signal} in {delay}"));
+        plan.look_again = Some(due);
+    } else {
+        let grace = memory::seconds(memory.stop.grace);
+        memory.note = Some(format!("{signal} is sent; killed if it runs {grace} later"));
+        plan.step = Some(step);
+    }
+    plan.report = Some(memory.report(view.task, TaskStatus::Stopping));
+    true
 }
 
 /// Stops the first container that runs.

@@ -394,12 +394,47 @@ fn a_task_that_is_wanted_stopped_is_stopped_and_keeps_its_dead_container() {
     let mut bench = Bench::new();
     bench.settle();
     bench.desired.desired = DesiredStatus::Stopped;
-    bench.says("stop c1\nreport stopping (attempt 1)");
+    bench.says(
+        "stop c1\nreport stopping (attempt 1): the image's stop signal is sent; killed if it runs 10 s later",
+    );
     let plan = bench.settle();
     let Some(TaskStatus::Stopped(Some(exit))) = plan.report.map(|report| report.status) else { panic!() };
     assert!(exit.by_us);
     assert_eq!(bench.containers.len(), 1);
     bench.says("report stopped (attempt 1)");
+}
+
+#[test]
+fn a_task_that_goes_is_served_for_its_delay_then_signalled_and_its_exit_is_told() {
+    let mut bench = Bench::new();
+    bench.settle();
+    bench.desired.template.stop = StopPolicy {
+        signal: Some("SIGINT".to_owned()),
+        grace: Duration::from_secs(30),
+        delay: Duration::from_secs(2),
+    };
+    bench.look();
+    bench.desired.desired = DesiredStatus::Removed;
+    let leaving = "report stopping (attempt 1): out of discovery; SIGINT in 2.0 s";
+    bench.says(leaving);
+    bench.pass(Duration::from_millis(1_999));
+    bench.says(leaving);
+    let due = bench.look().look_again.unwrap();
+    assert_eq!(due, bench.now + Duration::from_millis(1));
+    bench.now = due;
+    bench.says("stop c1\nreport stopping (attempt 1): SIGINT is sent; killed if it runs 30 s later");
+    let plan = bench.settle();
+    assert!(plan.finished);
+    let report = plan.report.unwrap();
+    let exit = report.last_exit.unwrap();
+    assert_eq!((report.status, exit.code, exit.by_us), (TaskStatus::Removed, Some(143), true));
+}
+
+#[test]
+fn a_task_that_is_wanted_again_no_more_runs_at_once_where_two_would_be_too_many() {
+    let mut bench = Bench::new().container(1, running()).container(2, running());
+    bench.desired.template.stop.delay = Duration::from_secs(60);
+    bench.says("stop c1\nreport running (attempt 2)");
 }
 
 #[test]

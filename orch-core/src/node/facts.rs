@@ -25,6 +25,13 @@ impl NodeFacts {
     pub const KEYS: [&'static str; 5] =
         ["node.name", "node.os", "node.arch", "node.engine", "node.engine_version"];
 
+    /// The first fact that is no such thing: too long, or with control characters.
+    #[must_use]
+    pub fn unfit(&self) -> Option<&'static str> {
+        let unfit = |value: &str| value.len() > 256 || value.chars().any(char::is_control);
+        self.iter().find(|(_, value)| unfit(value)).map(|(key, _)| key)
+    }
+
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {

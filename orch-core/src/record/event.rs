@@ -156,6 +156,8 @@ event_kinds! {
     TaskStatusChanged = "task.status" from "agent";
     /// A task, or one attempt of it, failed.
     TaskFailed = "task.failed" from "agent";
+    /// A task on its way out: out of discovery, or signalled.
+    TaskStopping = "task.stopping" from "agent";
     /// A task stopped serving.
     TaskUnhealthy = "task.health.unhealthy" from "agent";
     /// A task serves again.

@@ -98,8 +98,8 @@ pub enum CheckResult {
 /// Runs commands of health checks.
 #[async_trait]
 pub trait ContainerChecks: Send + Sync {
-    /// Runs a command inside a container, to its end or for at most `timeout`. However long commands hang, no more than one
-    /// of them is in a container. Cancel-safe: a call that is dropped counts as one that was not done in time.
+    /// Runs a command inside a container, to its end or for at most `timeout`. However long commands hang, a runtime keeps no
+    /// more than one of them in a container. Cancel-safe: a call that is dropped counts as one that was not done in time.
     async fn check(
         &self,
         container: &ContainerId,

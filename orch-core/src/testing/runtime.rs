@@ -17,9 +17,9 @@ pub use faults::{Call, Fault, FaultSource};
 use crate::env::{EnvExt as _, SharedEnv};
 use crate::id::TaskId;
 use crate::runtime::{
-    ContainerChange, ContainerEvent, ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime,
-    ContainerState, CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent,
-    RuntimeInfo,
+    CheckResult, ContainerChange, ContainerChecks, ContainerEvent, ContainerId, ContainerLabels,
+    ContainerLogs, ContainerRuntime, ContainerState, CreateRequest, ObservedContainer, Owner, PullProgress,
+    RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use crate::service::{ImageDigest, ImageRef, StopPolicy};
 use crate::task::Exit;
@@ -53,6 +53,10 @@ pub struct Behaviour {
     pub stop_delay: Duration,
     /// For so long after a container's end nothing is answered about it: real engines tidy up first.
     pub tidy_delay: Duration,
+    /// What commands of health checks take.
+    pub check_delay: Duration,
+    /// What they end with.
+    pub check_exit: i32,
     /// Containers exit by themselves, so long after their start, with this code.
     pub exit_after: Option<(Duration, i32)>,
 }
@@ -377,6 +381,30 @@ fn unreachable(why: &str) -> RuntimeError {
 }
 
 #[async_trait]
+impl ContainerChecks for FakeRuntime {
+    async fn check(
+        &self,
+        container: &ContainerId,
+        _command: &[String],
+        timeout: Duration,
+    ) -> Result<CheckResult, RuntimeError> {
+        let fail = self.begin(Call::Check).await?;
+        if !self.state().containers.contains_key(container) {
+            return Err(RuntimeError::Gone);
+        }
+        let (takes, code) = {
+            let state = self.state();
+            (state.behaviour.check_delay, state.behaviour.check_exit)
+        };
+        if !takes.is_zero() {
+            self.env.sleep(takes.min(timeout)).await;
+        }
+        let ended = CheckResult::Exited { code, output: "checked\n".to_owned() };
+        self.answer(fail, if takes > timeout { CheckResult::TimedOut } else { ended })
+    }
+}
+
+#[async_trait]
 impl ContainerRuntime for FakeRuntime {
     async fn info(&self) -> Result<RuntimeInfo, RuntimeError> {
         let fail = self.begin(Call::Info).await?;
@@ -507,6 +535,10 @@ impl ContainerRuntime for FakeRuntime {
             })
         })
         .boxed()
+    }
+
+    fn checks(&self) -> Option<&dyn ContainerChecks> {
+        Some(self)
     }
 
     fn logs(&self) -> Option<&dyn ContainerLogs> {

@@ -124,6 +124,20 @@ impl HealthCheck {
         }))
     }
 
+    /// As people read it: `http :8080/health`, `exec /bin/check -q`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self.kind {
+            ProbeKind::None => "none".to_owned(),
+            ProbeKind::Tcp => format!("tcp :{}", self.port),
+            ProbeKind::Exec => format!("exec {}", self.command.join(" ")),
+            ProbeKind::Http => {
+                let scheme = if self.scheme == Some(Scheme::Https) { "https" } else { "http" };
+                format!("{scheme} :{}{}", self.port, self.path.as_deref().unwrap_or_default())
+            }
+        }
+    }
+
     fn refuse_what_is_of_another_kind(&self, at: &FieldPath) -> Result<(), Rejection> {
         let (http, exec) = (self.kind == ProbeKind::Http, self.kind == ProbeKind::Exec);
         let has_path = self.path.as_deref().is_some_and(|path| !path.is_empty());

@@ -79,6 +79,19 @@ impl Mount {
     }
 }
 
+impl Mount {
+    /// As people read it: `data on /data, read-only`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let what = match self.kind {
+            MountKind::Volume | MountKind::Bind => self.source.as_str(),
+            MountKind::Tmpfs => "tmpfs",
+        };
+        let read_only = if self.read_only { ", read-only" } else { "" };
+        format!("{what} on {}{read_only}", self.target)
+    }
+}
+
 /// Permission bits, to the letter in octal: `0755` is never taken for a decimal number.
 fn octal(text: &str, at: &FieldPath) -> Result<u32, Rejection> {
     let fine = (3..=5).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));

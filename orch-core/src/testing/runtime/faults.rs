@@ -25,6 +25,8 @@ pub enum Call {
     List,
     /// [`inspect`](crate::runtime::ContainerRuntime::inspect)
     Inspect,
+    /// [`check`](crate::runtime::ContainerChecks::check)
+    Check,
 }
 
 /// What happens to a call.
