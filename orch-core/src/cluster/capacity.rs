@@ -6,24 +6,18 @@
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
-
 use super::NodeUsage;
 use crate::id::NodeId;
 use crate::node::{Node, Resources};
 
-/// How many things a branch has below it, at most.
+/// How many things a branch has below it, at most. Where two neighbours have no more together, they become one.
 const WIDTH: usize = 16;
 
-/// The nodes that take new tasks, by what they have left.
+/// The nodes that take new tasks, by what they have left: a tree in the order of their ids, the same way down to each room. So
+/// of branches with nodes that are equally good, the first has the one that is taken, and the others are not looked into.
 #[derive(Clone, Debug, Default)]
 pub struct Capacity {
-    places: OrdMap<NodeId, usize>,
-    /// Places that nodes left.
-    free: OrdSet<usize>,
     root: Option<Branch>,
-    /// How many branches lie between the root and the rooms.
-    height: u32,
 }
 
 /// What one node has, and what tasks hold of it.
@@ -174,8 +168,8 @@ pub struct Branch {
 
 #[derive(Clone, Debug)]
 enum Below {
-    Rooms(Arc<[Option<Room>; WIDTH]>),
-    Branches(Arc<[Option<Branch>; WIDTH]>),
+    Rooms(Arc<Vec<Room>>),
+    Branches(Arc<Vec<Branch>>),
 }
 
 /// What a branch has below it.
@@ -197,25 +191,108 @@ impl Branch {
     /// Gives each thing below to `see`.
     pub fn each<'a>(&'a self, mut see: impl FnMut(Part<'a>)) {
         match &self.below {
-            Below::Rooms(rooms) => rooms.iter().flatten().for_each(|room| see(Part::Room(room))),
-            Below::Branches(branches) => {
-                branches.iter().flatten().for_each(|branch| see(Part::Branch(branch)));
-            }
+            Below::Rooms(rooms) => rooms.iter().for_each(|room| see(Part::Room(room))),
+            Below::Branches(branches) => branches.iter().for_each(|branch| see(Part::Branch(branch))),
         }
     }
 
-    /// What `extent` should be.
+    /// What `extent` should be; nothing is below only for a moment.
     fn measured(&self) -> Option<Extent> {
-        let mut all: Option<Extent> = None;
-        self.each(|part| {
-            let one = match part {
-                Part::Room(room) => Extent::of_room(room),
-                Part::Branch(branch) => branch.extent,
-            };
-            all = Some(all.map_or(one, |all| all.and(one)));
-        });
-        all
+        match &self.below {
+            Below::Rooms(rooms) => rooms.iter().map(Extent::of_room).reduce(Extent::and),
+            Below::Branches(branches) => branches.iter().map(|branch| branch.extent).reduce(Extent::and),
+        }
     }
+
+    fn of_rooms(rooms: Vec<Room>) -> Option<Self> {
+        let extent = rooms.iter().map(Extent::of_room).reduce(Extent::and)?;
+        Some(Self { extent, below: Below::Rooms(Arc::new(rooms)) })
+    }
+
+    fn of_branches(branches: Vec<Self>) -> Option<Self> {
+        let extent = branches.iter().map(|branch| branch.extent).reduce(Extent::and)?;
+        Some(Self { extent, below: Below::Branches(Arc::new(branches)) })
+    }
+
+    fn len(&self) -> usize {
+        match &self.below {
+            Below::Rooms(rooms) => rooms.len(),
+            Below::Branches(branches) => branches.len(),
+        }
+    }
+
+    fn room(&self, node: NodeId) -> Option<&Room> {
+        match &self.below {
+            Below::Rooms(rooms) => {
+                rooms.binary_search_by_key(&node, |room| room.node).ok().map(|at| &rooms[at])
+            }
+            Below::Branches(branches) => branches[way_to(branches, node)].room(node),
+        }
+    }
+
+    /// Puts a room where it belongs. What no longer fits is answered: it comes after this.
+    fn put(&mut self, room: Room) -> Option<Self> {
+        let more = match &mut self.below {
+            Below::Rooms(rooms) => {
+                let rooms = Arc::make_mut(rooms);
+                match rooms.binary_search_by_key(&room.node, |room| room.node) {
+                    Ok(at) => rooms[at] = room,
+                    Err(at) => rooms.insert(at, room),
+                }
+                (rooms.len() > WIDTH).then(|| Self::of_rooms(rooms.split_off(WIDTH / 2)))
+            }
+            Below::Branches(branches) => {
+                let branches = Arc::make_mut(branches);
+                let at = way_to(branches, room.node);
+                if let Some(after) = branches[at].put(room) {
+                    branches.insert(at + 1, after);
+                }
+                (branches.len() > WIDTH).then(|| Self::of_branches(branches.split_off(WIDTH / 2)))
+            }
+        };
+        self.extent = self.measured().unwrap_or(self.extent);
+        more.flatten()
+    }
+
+    /// Takes a room out. Nothing may be left below.
+    fn remove(&mut self, node: NodeId) {
+        match &mut self.below {
+            Below::Rooms(rooms) => Arc::make_mut(rooms).retain(|room| room.node != node),
+            Below::Branches(branches) => {
+                let branches = Arc::make_mut(branches);
+                let at = way_to(branches, node);
+                branches[at].remove(node);
+                if branches[at].len() == 0 {
+                    branches.remove(at);
+                } else if at + 1 < branches.len() && branches[at].len() + branches[at + 1].len() <= WIDTH {
+                    let after = branches.remove(at + 1);
+                    branches[at].append(after);
+                } else if at > 0 && branches[at - 1].len() + branches[at].len() <= WIDTH {
+                    let after = branches.remove(at);
+                    branches[at - 1].append(after);
+                }
+            }
+        }
+        self.extent = self.measured().unwrap_or(self.extent);
+    }
+
+    /// Takes over what is below a neighbour that comes after.
+    fn append(&mut self, after: Self) {
+        match (&mut self.below, after.below) {
+            (Below::Rooms(rooms), Below::Rooms(after)) => Arc::make_mut(rooms).extend_from_slice(&after),
+            (Below::Branches(branches), Below::Branches(after)) => {
+                Arc::make_mut(branches).extend_from_slice(&after);
+            }
+            // Neighbours are of one height.
+            (Below::Rooms(_), Below::Branches(_)) | (Below::Branches(_), Below::Rooms(_)) => return,
+        }
+        self.extent = self.extent.and(after.extent);
+    }
+}
+
+/// Which of the branches a node is below, if it is below any.
+fn way_to(branches: &[Branch], node: NodeId) -> usize {
+    branches.partition_point(|branch| branch.extent.first <= node).saturating_sub(1)
 }
 
 impl Capacity {
@@ -231,121 +308,73 @@ impl Capacity {
             self.remove(node.id);
             return;
         }
-        let place = match self.places.get(&node.id) {
-            Some(place) => *place,
-            None => {
-                let place = self.free.remove_min().unwrap_or_else(|| self.places.len());
-                self.places.insert(node.id, place);
-                place
-            }
-        };
-        while place >= WIDTH.saturating_pow(self.height + 1) {
-            self.grow();
-        }
         let room = usage.map_or_else(|| Room::of(node, &NodeUsage::default()), |usage| Room::of(node, usage));
-        set(&mut self.root, self.height, place, |_| Some(room));
+        self.put_room(room);
     }
 
-    /// A node is no more.
+    fn put_room(&mut self, room: Room) {
+        let Some(root) = &mut self.root else {
+            self.root = Branch::of_rooms(vec![room]);
+            return;
+        };
+        if let Some(after) = root.put(room) {
+            let before = self.root.take();
+            self.root = Branch::of_branches(before.into_iter().chain([after]).collect());
+        }
+    }
+
+    /// A node is no more, or takes no more tasks.
     pub(super) fn remove(&mut self, node: NodeId) {
-        if let Some(place) = self.places.remove(&node) {
-            self.free.insert(place);
-            set(&mut self.root, self.height, place, |_| None);
+        let Some(root) = self.root.as_mut().filter(|root| root.room(node).is_some()) else { return };
+        root.remove(node);
+        match &root.below {
+            Below::Rooms(rooms) if rooms.is_empty() => self.root = None,
+            Below::Branches(branches) if branches.len() == 1 => self.root = branches.first().cloned(),
+            Below::Rooms(_) | Below::Branches(_) => {}
         }
     }
 
     /// Other tasks hold something of a node. Nothing comes of it where the node takes no new ones.
     pub(super) fn take(&mut self, node: NodeId, usage: &NodeUsage) {
-        if let Some(place) = self.places.get(&node) {
-            let taken = |room: Room| Room::new(room.node, room.allocatable, usage.reserved, usage.tasks);
-            set(&mut self.root, self.height, *place, |room| room.map(taken));
-        }
-    }
-
-    fn grow(&mut self) {
-        self.height += 1;
-        if let Some(root) = self.root.take() {
-            let extent = root.extent;
-            let mut branches = [const { None }; WIDTH];
-            branches[0] = Some(root);
-            self.root = Some(Branch { extent, below: Below::Branches(Arc::new(branches)) });
-        }
+        let Some(room) = self.root.as_ref().and_then(|root| root.room(node)) else { return };
+        let room = Room::new(room.node, room.allocatable, usage.reserved, usage.tasks);
+        self.put_room(room);
     }
 
     /// Every room, by node. Walks the whole tree.
     pub(super) fn rooms(&self) -> Vec<Room> {
-        let mut rooms = Vec::with_capacity(self.places.len());
-        let mut left: Vec<&Branch> = self.root.iter().collect();
-        while let Some(branch) = left.pop() {
-            branch.each(|part| match part {
-                Part::Room(room) => rooms.push(*room),
-                Part::Branch(branch) => left.push(branch),
-            });
-        }
-        rooms.sort_by_key(|room| room.node);
+        let mut rooms = Vec::new();
+        self.walk(|part| {
+            if let Part::Room(room) = part {
+                rooms.push(*room);
+            }
+        });
         rooms
     }
 
     /// Whether each branch says of what is below it what is so.
     pub(super) fn is_true_to_itself(&self) -> bool {
-        let mut left: Vec<&Branch> = self.root.iter().collect();
-        while let Some(branch) = left.pop() {
-            if branch.measured() != Some(branch.extent) {
-                return false;
+        let mut is = true;
+        self.walk(|part| {
+            if let Part::Branch(branch) = part {
+                is &= branch.measured() == Some(branch.extent);
             }
-            branch.each(|part| {
-                if let Part::Branch(branch) = part {
-                    left.push(branch);
-                }
-            });
-        }
-        true
+        });
+        is
     }
-}
 
-/// Changes what is at `place` below a branch of that height, and what the branches on the way say of it.
-fn set(
-    slot: &mut Option<Branch>,
-    height: u32,
-    place: usize,
-    change: impl FnOnce(Option<Room>) -> Option<Room>,
-) {
-    let Some(branch) = slot else {
-        if let Some(room) = change(None) {
-            *slot = Some(path_to(room, height, place));
-        }
-        return;
-    };
-    match &mut branch.below {
-        Below::Rooms(rooms) => {
-            let room = &mut Arc::make_mut(rooms)[place];
-            *room = change(*room);
-        }
-        Below::Branches(branches) => {
-            let each = WIDTH.pow(height);
-            set(&mut Arc::make_mut(branches)[place / each], height - 1, place % each, change);
+    /// Sees every part, each branch before what is below it, in the order of the rooms.
+    fn walk<'a>(&'a self, mut see: impl FnMut(Part<'a>)) {
+        let mut left: Vec<Part<'a>> = self.root.iter().map(Part::Branch).collect();
+        while let Some(part) = left.pop() {
+            see(part);
+            if let Part::Branch(branch) = part {
+                let from = left.len();
+                branch.each(|part| left.push(part));
+                left[from..].reverse();
+            }
         }
     }
-    match branch.measured() {
-        Some(extent) => branch.extent = extent,
-        None => *slot = None,
-    }
-}
-
-/// A branch of that height with one room.
-fn path_to(room: Room, height: u32, place: usize) -> Branch {
-    let extent = Extent::of_room(&room);
-    let below = if height == 0 {
-        let mut rooms = [None; WIDTH];
-        rooms[place] = Some(room);
-        Below::Rooms(Arc::new(rooms))
-    } else {
-        let each = WIDTH.pow(height);
-        let mut branches = [const { None }; WIDTH];
-        branches[place / each] = Some(path_to(room, height - 1, place % each));
-        Below::Branches(Arc::new(branches))
-    };
-    Branch { extent, below }
 }
 
 #[cfg(test)]

@@ -85,18 +85,25 @@ proptest! {
 }
 
 #[test]
-fn a_tree_that_is_emptied_and_filled_again_does_not_grow() {
+fn a_tree_stays_small_when_nodes_come_and_go() {
     let mut world = World::new();
     let node = world.register_node("a", Resources::new(1_000, 1_000));
     let node = (**world.cluster.node(node).expect("it is there")).clone();
     let mut ids = IdStream::seeded(2);
     let mut tree = Capacity::default();
-    for _ in 0..20 {
-        let nodes: Vec<Node> = (0..300).map(|_| Node { id: ids.next(), ..node.clone() }).collect();
-        nodes.iter().for_each(|node| tree.put(node, None));
-        assert_eq!(tree.rooms().len(), 300);
-        nodes.iter().for_each(|node| tree.remove(node.id));
-        assert!(tree.root().is_none());
+    let mut there: Vec<NodeId> = Vec::new();
+    for round in 0..2_000 {
+        let id = ids.next();
+        tree.put(&Node { id, ..node.clone() }, None);
+        there.push(id);
+        if there.len() > 300 {
+            tree.remove(there.swap_remove(round * 7 % 300));
+        }
     }
-    assert_eq!(tree.height, 2, "two levels hold 256");
+    let mut branches = 0;
+    tree.walk(|part| branches += usize::from(matches!(part, Part::Branch(_))));
+    assert_eq!(tree.rooms().len(), 300);
+    assert!(branches < 300 / 5, "{branches} branches for 300 rooms");
+    there.iter().for_each(|id| tree.remove(*id));
+    assert!(tree.root().is_none());
 }
