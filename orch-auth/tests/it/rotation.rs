@@ -65,12 +65,17 @@ impl Server {
         (verdict, shown)
     }
 
-    fn heartbeat(&mut self, token: &Secret<String>, sequence: u64) -> Result<Secret<String>, Verdict> {
-        let (verdict, _) = self.judge(token, Some(sequence));
+    fn heartbeat(
+        &mut self,
+        token: &Secret<String>,
+        sequence: impl Into<Option<u64>>,
+    ) -> Result<Secret<String>, Verdict> {
+        let sequence = sequence.into();
+        let (verdict, _) = self.judge(token, sequence);
         if !matches!(verdict, Verdict::Current | Verdict::Promote) {
             return Err(verdict);
         }
-        if self.row.is_repeated_heartbeat(Some(sequence)) {
+        if self.row.is_repeated_heartbeat(sequence) {
             return Err(Verdict::Late);
         }
         let generation = self.row.newest_generation() + 1;
@@ -81,7 +86,7 @@ impl Server {
             self.dead.push(unused.generation);
         }
         let next = Issued { digest: issued.digest, generation, expires_at: self.now + TTL };
-        self.row = self.row.clone().with_next(next, Some(sequence));
+        self.row = self.row.clone().with_next(next, sequence);
         Ok(issued.token)
     }
 }
@@ -154,12 +159,26 @@ fn the_first_use_of_the_next_kills_the_old_and_its_reuse_is_an_alarm() {
 #[test]
 fn without_sequence_numbers_the_old_one_has_thirty_seconds() {
     let (mut server, first) = Server::new();
-    let second = server.heartbeat(&first, 1).unwrap();
+    let second = server.heartbeat(&first, None::<u64>).unwrap();
     assert_eq!(server.judge(&second, None).0, Verdict::Promote);
     server.now = server.now + Duration::from_secs(29);
     assert_eq!(server.judge(&first, None).0, Verdict::Grace);
     server.now = server.now + Duration::from_secs(1);
     assert_eq!(server.judge(&first, None).0, Verdict::Late);
+}
+
+#[test]
+fn whoever_leaves_the_number_out_where_the_agent_sends_one_has_no_grace() {
+    let (mut server, first) = Server::new();
+    let second = server.heartbeat(&first, 1).unwrap();
+    assert_eq!(server.judge(&second, Some(2)).0, Verdict::Promote);
+    assert_eq!(server.judge(&first, None).0, Verdict::Late, "a copy of a dead credential");
+    server.highest = 0;
+    assert_eq!(
+        server.judge(&first, None).0,
+        Verdict::Late,
+        "a server that was started since knows it from the store"
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 
 /// How long a credential lives: 15 minutes, unless configured otherwise.
 pub const DEFAULT_TTL: std::time::Duration = std::time::Duration::from_secs(15 * 60);
-/// How long a superseded credential is still taken from agents that send no sequence numbers: 30 seconds.
+/// How long a superseded credential is still taken in a registration that never sent a sequence number: 30 seconds.
 pub const KEYLESS_GRACE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A keyed hash of a credential: all that is ever stored of one.
@@ -126,14 +126,14 @@ impl NodeCredential {
         } else if let Some(next) = self.next.as_ref().filter(|next| is(next)) {
             alive(next, Verdict::Promote)
         } else if shown.generation < self.newest_generation() {
+            let highest = highest_sequence.max(self.highest_sequence);
             match (sequence, &self.superseded) {
-                (None, Some((old, at))) if is(old) && now.since(*at) < KEYLESS_GRACE => {
+                // An agent that numbers its requests numbers all of them: whoever leaves the number out is not it.
+                (None, Some((old, at))) if highest == 0 && is(old) && now.since(*at) < KEYLESS_GRACE => {
                     alive(old, Verdict::Grace)
                 }
                 (None, _) => Verdict::Late,
-                (Some(sequence), _) if sequence <= highest_sequence.max(self.highest_sequence) => {
-                    Verdict::Late
-                }
+                (Some(sequence), _) if sequence <= highest => Verdict::Late,
                 (Some(_), _) => Verdict::Reused,
             }
         } else {
