@@ -15,6 +15,8 @@ const CAPACITY: usize = 4_096;
 pub(super) enum Item {
     Committed(Arc<Committed>),
     Live(Arc<Event>),
+    /// So many transactions are true that nobody saw: the state was read anew from the store.
+    Unseen(u64),
 }
 
 pub(super) struct Feed {
@@ -50,7 +52,8 @@ impl Feed {
     }
 }
 
-/// A listener fell behind and lost items: it reads the present state, and goes on from there.
+/// A listener fell behind and lost items, or the control plane itself had to read its store anew: the listener reads the
+/// present state, and goes on from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the listener fell behind and lost {lost} items")]
 pub struct Lagged {
@@ -71,7 +74,9 @@ impl CommitFeed {
             match self.items.recv().await {
                 Ok(Item::Committed(committed)) => return Some(Ok(committed)),
                 Ok(Item::Live(_)) => {}
-                Err(broadcast::error::RecvError::Lagged(lost)) => return Some(Err(Lagged { lost })),
+                Ok(Item::Unseen(lost)) | Err(broadcast::error::RecvError::Lagged(lost)) => {
+                    return Some(Err(Lagged { lost }));
+                }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
@@ -101,7 +106,9 @@ impl EventFeed {
                 }
                 Ok(Item::Live(event)) if sees(&self.scope, &event) => return Some(Ok((*event).clone())),
                 Ok(Item::Live(_)) => {}
-                Err(broadcast::error::RecvError::Lagged(lost)) => return Some(Err(Lagged { lost })),
+                Ok(Item::Unseen(lost)) | Err(broadcast::error::RecvError::Lagged(lost)) => {
+                    return Some(Err(Lagged { lost }));
+                }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }

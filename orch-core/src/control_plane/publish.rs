@@ -93,8 +93,12 @@ impl Published {
     /// The image was loaded anew: what lies between is not known.
     pub(super) fn reloaded(&self, cluster: &Cluster, liveness: &Liveness) {
         liveness.set_count(heartbeating(cluster));
-        self.image.send_replace(Arc::new(cluster.clone()));
+        let before = self.image.send_replace(Arc::new(cluster.clone()));
         self.bells.ring_all();
+        let unseen = cluster.revision().0.saturating_sub(before.revision().0);
+        if unseen > 0 {
+            self.feed.send(Item::Unseen(unseen));
+        }
     }
 }
 

@@ -238,15 +238,8 @@ impl Writer {
         }
         let base = self.shared.published.image().revision();
         let began = self.env.monotonic();
-        let timeout = self.env.sleep(COMMIT_TIMEOUT);
-        let result = {
-            let commit = self.shared.parts.store.commit(self.epoch, base, &outcome.transactions);
-            tokio::select! {
-                biased;
-                result = commit => result,
-                () = timeout => Err(CommitError::Unknown("the store did not answer in 30 seconds".into())),
-            }
-        };
+        let commit = self.shared.parts.store.commit(self.epoch, base, &outcome.transactions);
+        let result = self.in_limit(commit).await.unwrap_or_else(|| Err(no_answer()));
         match result {
             Ok(revision) => {
                 debug_assert_eq!(revision, self.head.revision(), "a store counts transactions without a gap");
@@ -303,6 +296,16 @@ impl Writer {
         }
     }
 
+    /// What a store answers, if it does in time: one that hangs must not hold the writer for ever.
+    async fn in_limit<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
+        let timeout = self.env.sleep(COMMIT_TIMEOUT);
+        tokio::select! {
+            biased;
+            answer = answer => Some(answer),
+            () = timeout => None,
+        }
+    }
+
     /// Tries to get out of a pause that is over.
     async fn recover(&mut self) {
         let now = self.env.monotonic();
@@ -310,7 +313,8 @@ impl Writer {
             Mode::Paused(until) if until <= now => {
                 // An empty group shows whether the store takes writes again, and whether they are still ours to make.
                 let base = self.head.revision();
-                match self.shared.parts.store.commit(self.epoch, base, &[]).await {
+                let commit = self.shared.parts.store.commit(self.epoch, base, &[]);
+                match self.in_limit(commit).await.unwrap_or_else(|| Err(no_answer())) {
                     Ok(_) => self.resume(),
                     Err(CommitError::NotWritten(_)) => {
                         self.pause_for(self.env.monotonic(), "the store cannot be written", Mode::Paused);
@@ -321,9 +325,13 @@ impl Writer {
             }
             Mode::Reopening(until) if until <= now => {
                 let fresh = IdStream::seeded(self.env.random_u64()).next();
-                match self.shared.parts.store.open(fresh).await {
-                    Ok((epoch, image)) => self.reload(epoch, image),
-                    Err(error) => {
+                match self.in_limit(self.shared.parts.store.open(fresh)).await {
+                    Some(Ok((epoch, image))) => self.reload(epoch, image),
+                    None => {
+                        tracing::warn!("the store does not answer");
+                        self.pause_for(self.env.monotonic(), "the store does not answer", Mode::Reopening);
+                    }
+                    Some(Err(error)) => {
                         tracing::warn!(%error, "the store could not be opened again");
                         let corrupt = matches!(error, StoreError::Corrupt { .. });
                         let what =
@@ -408,6 +416,10 @@ impl Writer {
     fn in_time(&self, duration: Duration) -> Monotonic {
         self.env.monotonic() + duration
     }
+}
+
+fn no_answer() -> CommitError {
+    CommitError::Unknown("the store did not answer in 30 seconds".into())
 }
 
 fn not_ready(reason: &str) -> Health {

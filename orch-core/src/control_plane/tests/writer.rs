@@ -183,6 +183,17 @@ fn a_commit_without_an_end_counts_as_not_known() {
 }
 
 #[test]
+fn a_store_that_hangs_when_it_is_tried_again_is_given_up_too() {
+    let harness = Harness::start(19);
+    harness.store.next_commits([Fault::NotWritten, Fault::Hangs]);
+    let refused = harness.send(Put("a"));
+    harness.sim.run_for(40 * SECOND);
+    assert!(matches!(refused.take(), Some(Err(ExecuteError::Unavailable { .. }))));
+    assert!(harness.plane.health().is_ready());
+    harness.execute(Put("a")).unwrap();
+}
+
+#[test]
 fn a_writer_that_was_fenced_off_stops_and_says_so() {
     let harness = Harness::start(9);
     harness.execute(Put("a")).unwrap();
@@ -295,6 +306,20 @@ fn the_feed_tells_every_transaction_in_order() {
         copy.apply(&committed.transaction);
     }
     assert!(copy.rows().eq(harness.plane.image().rows()));
+}
+
+#[test]
+fn listeners_are_told_that_the_state_was_read_anew() {
+    let harness = Harness::start(18);
+    let mut feed = harness.plane.commits();
+    for (name, fault, told) in [("a", Fault::LostBefore, false), ("b", Fault::LostAfter, true)] {
+        harness.store.next_commits([fault]);
+        assert!(matches!(harness.execute(Put(name)), Err(ExecuteError::Uncertain(_))));
+        harness.settle();
+        let item = feed.next().now_or_never().flatten();
+        let lagged = item.map(|item| item.map(|committed| committed.revision));
+        assert_eq!(lagged, told.then_some(Err(crate::control_plane::Lagged { lost: 1 })));
+    }
 }
 
 #[test]
