@@ -2,7 +2,7 @@
 //!
 //! No secret is in it: a desired set holds references only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use orch_core::agent::DesiredSet;
 use orch_core::converge::Streak;
-use orch_core::id::TaskId;
+use orch_core::id::{NodeId, TaskId};
 use serde::{Deserialize, Serialize};
 
 use crate::node_key::write_private;
@@ -23,6 +23,9 @@ pub struct Remembered {
     /// The node was revoked: nothing of it may run.
     #[serde(default)]
     pub revoked: bool,
+    /// Earlier identities of the node, which may have left containers.
+    #[serde(default)]
+    pub former: BTreeSet<NodeId>,
     /// Tasks that ended more than once in a row, so that a crash loop does not begin anew with the agent.
     #[serde(default)]
     pub streaks: BTreeMap<TaskId, Streak>,
@@ -110,7 +113,12 @@ mod tests {
         let mut ids = IdStream::seeded(1);
         let version = DesiredVersion { cluster: ids.next(), revision: Revision(7) };
         let desired = DesiredSet { version, node: ids.next(), tasks: Vec::new(), streams: Vec::new() };
-        let remembered = Remembered { desired: Arc::new(desired), revoked: false, streaks: BTreeMap::new() };
+        let remembered = Remembered {
+            desired: Arc::new(desired),
+            revoked: false,
+            former: BTreeSet::new(),
+            streaks: BTreeMap::new(),
+        };
         cache.save(&remembered).await.unwrap();
         let newer = Remembered { revoked: true, ..remembered };
         cache.save(&newer).await.unwrap();

@@ -26,6 +26,7 @@ mod entry;
 mod exec_check;
 mod execute;
 mod facts;
+mod former;
 mod heartbeat;
 mod logs;
 pub mod machine;
@@ -111,7 +112,8 @@ impl Agent {
         if let Some(remembered) = shared.cache.load().await {
             shared.streaks.send_replace(remembered.streaks);
             let desired = Some(remembered.desired);
-            shared.goal.send_replace(Goal { desired, revoked: remembered.revoked });
+            let (revoked, former) = (remembered.revoked, remembered.former);
+            shared.goal.send_replace(Goal { desired, revoked, former });
         }
         let (streams, requests) = mpsc::channel(STREAM_QUEUE);
         {
@@ -124,6 +126,7 @@ impl Agent {
                     Box::pin(report::run(&shared)),
                     Box::pin(logs::run(&shared, requests)),
                     Box::pin(remember(&shared)),
+                    Box::pin(former::run(&shared)),
                 )
             };
             tokio::select! {
@@ -214,10 +217,10 @@ async fn remember(shared: &Shared) {
             Ok(()) = goal.changed() => {}
             Ok(()) = streaks.changed() => {}
         }
-        let Goal { desired, revoked } = goal.borrow_and_update().clone();
+        let Goal { desired, revoked, former } = goal.borrow_and_update().clone();
         let Some(desired) = desired else { continue };
         let streaks = streaks.borrow_and_update().clone();
-        match shared.cache.save(&Remembered { desired, revoked, streaks }).await {
+        match shared.cache.save(&Remembered { desired, revoked, former, streaks }).await {
             Ok(()) => retry.worked(),
             Err(error) => {
                 let wait = retry.failed(&shared.env, &error, None);

@@ -7,8 +7,9 @@ use orch_core::env::EnvExt as _;
 use tokio::sync::mpsc;
 
 use crate::credential::Session;
+use crate::former::with_former;
 use crate::retry::Retry;
-use crate::shared::{Shared, retry_after};
+use crate::shared::{Goal, Shared, retry_after};
 
 /// Polls for ever; sessions come and go.
 pub(crate) async fn run(shared: &Shared, streams: mpsc::Sender<StreamRequest>) {
@@ -75,8 +76,9 @@ fn take(
     if *have != Some(set.version) {
         *have = Some(set.version);
         shared.goal.send_if_modified(|goal| {
-            let changed = goal.desired.as_deref() != Some(&set) || goal.revoked;
-            *goal = crate::shared::Goal { desired: Some(Arc::new(set)), revoked: false };
+            let former = with_former(goal, set.version.cluster, set.node);
+            let changed = goal.desired.as_deref() != Some(&set) || goal.revoked || goal.former != former;
+            *goal = Goal { desired: Some(Arc::new(set)), revoked: false, former };
             changed
         });
     }

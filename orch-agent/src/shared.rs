@@ -1,6 +1,6 @@
 //! What the parts of one agent share: the environment, the seams, and what they tell each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use orch_core::agent::{AgentApi, AgentApiError, DesiredSet};
 use orch_core::converge::Streak;
 use orch_core::env::{EnvExt as _, SharedEnv};
-use orch_core::id::{BootId, TaskId};
+use orch_core::id::{BootId, NodeId, TaskId};
 use orch_core::node::NodeFacts;
 use orch_core::runtime::ContainerRuntime;
 use tokio::sync::{Notify, watch};
@@ -28,6 +28,8 @@ pub(crate) struct Goal {
     pub(crate) desired: Option<Arc<DesiredSet>>,
     /// It is revoked: nothing may run.
     pub(crate) revoked: bool,
+    /// Earlier identities of this node in the same cluster, which may have left containers.
+    pub(crate) former: BTreeSet<NodeId>,
 }
 
 pub(crate) struct Shared {

@@ -41,6 +41,23 @@ async fn a_reset_identity_is_got_back_without_touching_a_container() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_comes_back_as_another_removes_what_it_ran_before() {
+    let mut node = Node::started();
+    let task = node.runs(|_| ()).await;
+    node.runtime.set_reachable(false);
+    node.server.remove_node();
+    node.until("it registers again", || node.server.registrations() == 2).await;
+    node.pass(Duration::from_secs(30)).await;
+    assert_eq!(node.runtime.of_task(task).len(), 1, "the runtime is away");
+    node.crash().await;
+    node.start();
+    node.runtime.set_reachable(true);
+    node.until("nothing is left", || node.runtime.of_task(task).is_empty()).await;
+    let other = node.runs(|_| ()).await;
+    assert_eq!(node.running(other), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_revoked_node_stops_its_containers_and_comes_back_no_more() {
     let mut node = Node::started();
     let task = node.runs(|_| ()).await;

@@ -43,6 +43,8 @@ struct State {
     mood: Option<Mood>,
     tasks: BTreeMap<TaskId, DesiredTask>,
     streams: Vec<StreamRequest>,
+    /// The id that a node which was removed is let in under.
+    other_node: Option<NodeId>,
     incarnation: u64,
     generation: u64,
     /// Good credentials: current, and next.
@@ -93,6 +95,17 @@ impl Server {
     /// All credentials are dead: the node must register again.
     pub(crate) fn reset(&self) {
         self.state().good.clear();
+    }
+
+    /// The node is removed with all that it should run, and is another one once it registers again.
+    pub(crate) fn remove_node(&self) {
+        {
+            let mut state = self.state();
+            state.tasks.clear();
+            state.good.clear();
+            state.other_node = Some(IdStream::seeded(12).next());
+        }
+        self.revision.send_modify(|revision| *revision += 1);
     }
 
     /// Heartbeats are carried out, but their answers get lost.
@@ -168,7 +181,7 @@ impl Server {
         let mut state = self.state();
         DesiredSet {
             version: DesiredVersion { cluster: self.cluster, revision },
-            node: self.node,
+            node: state.other_node.unwrap_or(self.node),
             tasks: state.tasks.values().cloned().collect(),
             streams: std::mem::take(&mut state.streams),
         }
@@ -201,7 +214,7 @@ impl AgentApi for Server {
         state.good.clear();
         Ok(Registered {
             cluster: self.cluster,
-            node: self.node,
+            node: state.other_node.unwrap_or(self.node),
             incarnation: Incarnation(state.incarnation),
             credential: state.issue(),
             ttl: Duration::from_secs(900),
