@@ -1,7 +1,7 @@
 //! The server's disk: a store that is slow, refuses, and loses the answer of a commit before or after it was durable.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +10,11 @@ use orch_core::env::{EnvExt as _, SharedEnv};
 use orch_core::id::ClusterId;
 use orch_core::store::{CommitError, Epoch, Image, MemoryStore, Store, StoreError};
 use orch_core::time::Timestamp;
+
+use crate::planted::Planted;
+
+/// When a group that hung is written: beyond the time that a writer waits.
+const LATE: Duration = Duration::from_secs(45);
 
 /// How the disk behaves, in parts of a thousand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,27 +27,31 @@ pub struct Wear {
     pub unknown_after: u64,
     /// The commit takes up to two seconds.
     pub slow: u64,
+    /// The disk hangs, and writes the group long after everybody has given it up, if it is still allowed to.
+    pub hung: u64,
 }
 
 /// A disk that outlives the server's crashes.
 pub struct Disk {
-    store: MemoryStore,
+    store: Arc<MemoryStore>,
     env: SharedEnv,
-    state: Mutex<State>,
-    loses_writes: bool,
+    state: Arc<Mutex<State>>,
+    planted: Option<Planted>,
 }
 
 #[derive(Default)]
 struct State {
     wear: Wear,
+    /// Who may write, and onto what.
+    newest: (Epoch, Revision),
     writes: u64,
 }
 
 impl Disk {
-    /// A new disk; one that loses writes acknowledges some without having written them.
+    /// A new disk.
     #[must_use]
-    pub fn new(env: SharedEnv, loses_writes: bool) -> Self {
-        Self { store: MemoryStore::new(), env, state: Mutex::default(), loses_writes }
+    pub fn new(env: SharedEnv, planted: Option<Planted>) -> Self {
+        Self { store: Arc::default(), env, state: Arc::default(), planted }
     }
 
     /// From now on it behaves so.
@@ -56,6 +65,24 @@ impl Disk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).writes
     }
 
+    /// The group, as it comes to be on the disk.
+    fn as_written<'g>(&self, group: &'g [Transaction]) -> Cow<'g, [Transaction]> {
+        let mut written = Cow::Borrowed(group);
+        match self.planted {
+            Some(Planted::TornCommits) if self.chance(50) => {
+                if let Some(last) = written.to_mut().last_mut() {
+                    last.changes.truncate(last.changes.len() / 2);
+                }
+            }
+            Some(Planted::LostDeletes) => {
+                let is_kept = |change: &Change| !matches!(change, Change::Remove(_));
+                written.to_mut().iter_mut().for_each(|transaction| transaction.changes.retain(is_kept));
+            }
+            _ => {}
+        }
+        written
+    }
+
     fn wear(&self) -> Wear {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).wear
     }
@@ -65,8 +92,10 @@ impl Disk {
     }
 }
 
-fn is_more_than_rotation(transaction: &Transaction) -> bool {
-    let rotation = |change: &Change| matches!(change, Change::Credential(_));
+/// Whether a transaction writes more than the next credential of a node, or clears away what is past.
+#[must_use]
+pub fn is_more_than_rotation(transaction: &Transaction) -> bool {
+    let rotation = |change: &Change| matches!(change, Change::Credential(_) | Change::Remove(_));
     !transaction.events.is_empty()
         || !transaction.audit.is_empty()
         || !transaction.changes.iter().all(rotation)
@@ -78,7 +107,9 @@ impl Store for Disk {
         if self.chance(self.wear().refused) {
             return Err(StoreError::Unavailable("the disk is busy".into()));
         }
-        self.store.open(fresh).await
+        let (epoch, image) = self.store.open(fresh).await?;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).newest = (epoch, image.revision);
+        Ok((epoch, image))
     }
 
     async fn commit(
@@ -96,12 +127,31 @@ impl Store for Disk {
         if self.chance(wear.unknown_before) {
             return Err(CommitError::Unknown("the connection broke".into()));
         }
-        if self.loses_writes && self.chance(20) {
+        if self.chance(wear.hung) {
+            let (store, env, group) = (Arc::clone(&self.store), Arc::clone(&self.env), group.to_vec());
+            let (state, unfenced) = (Arc::clone(&self.state), self.planted == Some(Planted::NoFence));
+            self.env.spawn(Box::pin(async move {
+                env.sleep(LATE).await;
+                let newest = state.lock().unwrap_or_else(PoisonError::into_inner).newest;
+                let (epoch, base) = if unfenced { newest } else { (epoch, base) };
+                // Whoever opened the store since holds a newer epoch.
+                drop(store.commit(epoch, base, &group).await);
+            }));
+            std::future::pending::<()>().await;
+        }
+        if self.planted == Some(Planted::LostWrites) && self.chance(20) {
             return Ok(Revision(base.0 + group.len() as u64));
         }
-        let written = self.store.commit(epoch, base, group).await?;
+        let written = self.store.commit(epoch, base, &self.as_written(group)).await?;
+        if self.planted == Some(Planted::WrittenAndDenied) && self.chance(20) {
+            return Err(CommitError::NotWritten("the disk says so".into()));
+        }
         let more = group.iter().filter(|transaction| is_more_than_rotation(transaction)).count();
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).writes += more as u64;
+        {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.writes += more as u64;
+            state.newest = (epoch, written);
+        }
         // A crash here is the one between durable and answered.
         self.env.sleep(Duration::from_micros(self.env.random_u64() % micros)).await;
         if self.chance(wear.unknown_after) {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use orch_core::cluster::Cluster;
 use orch_core::node::NodeStatus;
-use orch_core::service::{Service, ServiceStatus};
+use orch_core::service::{Publish, Service, ServiceSpec, ServiceStatus};
 use orch_core::task::{DesiredStatus, Health, StopCause, Task, TaskStatus};
 use orch_core::time::Timestamp;
+
+use crate::slots;
 
 /// Holds the step from one image to the next against invariants 3 and 5.
 ///
@@ -25,13 +27,18 @@ pub fn check(before: &Cluster, after: &Cluster) -> Result<(), String> {
     Ok(())
 }
 
+fn is_replaced_stop_first(spec: &ServiceSpec) -> bool {
+    spec.stateful || spec.template.ports.iter().any(|port| matches!(port.publish, Publish::Fixed(_)))
+}
+
 /// What happened to one service between two images.
 struct Step<'a> {
     before: &'a Cluster,
     after: &'a Cluster,
     was: &'a Service,
     service: &'a Service,
-    min_healthy: Duration,
+    /// The shortest and the longest time for which a task without a check must run to count.
+    min_healthy: (Duration, Duration),
     max_unavailable: u32,
     max_surge: u32,
 }
@@ -46,14 +53,19 @@ impl<'a> Step<'a> {
         let most = |of: fn(&orch_core::deployment::RolloutPolicy) -> u32| {
             policies.iter().map(|policy| of(policy)).max().unwrap_or_default()
         };
-        // With neither surge nor a gap allowed nothing could ever be replaced: then one may be missing.
-        let without_surge = policies.iter().any(|policy| policy.max_surge == 0);
+        // With neither surge nor a gap allowed nothing could ever be replaced: then one may be missing. The same holds where
+        // the old task must go first, for its port or its state.
+        let stop_first = [was, service].into_iter().any(|service| is_replaced_stop_first(&service.spec));
+        let without_surge = stop_first || policies.iter().any(|policy| policy.max_surge == 0);
         Self {
             before,
             after,
             was,
             service,
-            min_healthy: policies.iter().map(|policy| policy.min_healthy).min().unwrap_or_default(),
+            min_healthy: (
+                policies.iter().map(|policy| policy.min_healthy).min().unwrap_or_default(),
+                policies.iter().map(|policy| policy.min_healthy).max().unwrap_or_default(),
+            ),
             max_unavailable: most(|policy| policy.max_unavailable).max(u32::from(without_surge)),
             max_surge: most(|policy| policy.max_surge),
         }
@@ -62,6 +74,15 @@ impl<'a> Step<'a> {
     /// Whether a task served at `at`, by the product's promise: known to be healthy, or without a check and running for long
     /// enough, on a node that answers.
     fn served(&self, cluster: &Cluster, task: &Task, at: Timestamp) -> bool {
+        self.served_for(cluster, task, at, self.min_healthy.0)
+    }
+
+    /// The same, by each policy that a decision in between may have gone by.
+    fn served_for_sure(&self, cluster: &Cluster, task: &Task, at: Timestamp) -> bool {
+        self.served_for(cluster, task, at, self.min_healthy.1)
+    }
+
+    fn served_for(&self, cluster: &Cluster, task: &Task, at: Timestamp, min_healthy: Duration) -> bool {
         let reached = task.node.and_then(|node| cluster.node(node)).is_some_and(|node| {
             // What runs on a node that is offline or revoked serves nobody for sure.
             matches!(node.status, NodeStatus::Ready | NodeStatus::Draining)
@@ -69,7 +90,11 @@ impl<'a> Step<'a> {
         reached
             && match task.status {
                 TaskStatus::Running(Health::Healthy) => true,
-                TaskStatus::Running(Health::Unchecked) => task.status_since + self.min_healthy <= at,
+                TaskStatus::Running(Health::Unchecked) => {
+                    let checked =
+                        cluster.revision_of(task).is_some_and(|of| of.spec.template.health.is_some());
+                    !checked && task.status_since + min_healthy <= at
+                }
                 _ => false,
             }
     }
@@ -88,7 +113,8 @@ impl<'a> Step<'a> {
             };
             let at = now.desired_since;
             // Were it not so in the image after, too, its agent or its node had their word in the same group.
-            let served = self.served(self.before, task, at) && self.served(self.after, now, at);
+            let served =
+                self.served_for_sure(self.before, task, at) && self.served_for_sure(self.after, now, at);
             if served && matches!(cause, StopCause::Outdated | StopCause::Drained) {
                 stopped.push((Arc::clone(now), at, cause));
             }
@@ -122,11 +148,14 @@ impl<'a> Step<'a> {
                 continue;
             }
             let name = &self.service.spec.name;
-            if *cause == StopCause::Drained {
+            if *cause == StopCause::Drained && !self.service.spec.stateful {
                 return Err(format!("5: {name}/{} was drained before its replacement served", task.slot));
             }
             // A group may hold a change of the replica count, and decisions before and after it: the lower counts.
+            let ended = [(self.before, self.was), (self.after, self.service)]
+                .map(|(cluster, service)| slots::finished(cluster, service).len());
             let replicas = self.was.spec.replicas.min(self.service.spec.replicas);
+            let replicas = replicas.saturating_sub(u32::try_from(ended[0].max(ended[1])).unwrap_or(0));
             if serve.len() < replicas.saturating_sub(self.max_unavailable) as usize {
                 return Err(format!(
                     "3: {name}/{} was stopped at {at}, which left {} of {replicas} (at most {} may be missing)",

@@ -14,13 +14,26 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod checks;
+pub mod coverage;
 pub mod disk;
 pub mod disruption;
+pub mod door;
+pub mod engine;
+pub mod follower;
+pub mod incident;
+pub mod lives;
+pub mod memory;
 pub mod network;
 pub mod oracle;
 mod picture;
 pub mod planted;
+pub mod shrink;
+pub mod slots;
+pub mod specs;
 pub mod story;
+pub mod thief;
+mod truth;
 pub mod workload;
 pub mod world;
 

@@ -1,5 +1,6 @@
 //! The network between agents and the server: requests and answers that are dropped, delayed and doubled.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +17,10 @@ use orch_core::id::TaskId;
 use orch_core::identity::Challenge;
 use orch_core::name::NodeName;
 use orch_core::secret::ResolvedSecrets;
-use orch_core::task::{TaskReport, TaskStatus};
+use orch_core::task::{Health, TaskReport, TaskStatus};
 use tokio::sync::oneshot;
+
+use crate::planted::Planted;
 
 /// What the network does to messages, in parts of a thousand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +31,19 @@ pub struct Weather {
     pub doubled: u64,
     /// A request or an answer is late, by up to two seconds.
     pub late: u64,
+    /// It is very late, by up to twenty: others overtake it, and whoever waits for it has given up.
+    pub overtaken: u64,
+}
+
+/// What does not get through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Nothing does.
+    Both,
+    /// The node's requests do not, but what is under way is answered.
+    Requests,
+    /// Requests come in, and their answers are lost.
+    Answers,
 }
 
 /// The server's end, as long as one is up.
@@ -40,7 +56,7 @@ pub struct Exchange {
 struct Inner {
     server: Option<Arc<dyn AgentApi>>,
     weather: Weather,
-    cut: Vec<NodeName>,
+    cut: BTreeMap<NodeName, Cut>,
 }
 
 impl Exchange {
@@ -58,14 +74,18 @@ impl Exchange {
         self.with(|inner| inner.weather = weather);
     }
 
-    /// Cuts a node off, or lets it back.
-    pub fn set_cut(&self, node: &NodeName, cut: bool) {
-        self.with(|inner| {
-            inner.cut.retain(|name| name != node);
-            if cut {
-                inner.cut.push(node.clone());
-            }
-        });
+    /// Cuts a node off.
+    pub fn cut(&self, node: &NodeName, cut: Cut) {
+        self.with(|inner| inner.cut.insert(node.clone(), cut));
+    }
+
+    /// No node is cut off.
+    pub fn reconnect(&self) {
+        self.with(|inner| inner.cut.clear());
+    }
+
+    fn lets_through(&self, node: &NodeName, other: Cut) -> bool {
+        self.with(|inner| inner.cut.get(node).is_none_or(|cut| *cut == other))
     }
 }
 
@@ -79,8 +99,8 @@ pub struct Link {
     pub env: SharedEnv,
     /// The server's.
     pub server_env: SharedEnv,
-    /// Reports of removal get lost, and nobody is told.
-    pub swallows_removals: bool,
+    /// What is wrong with it.
+    pub planted: Option<Planted>,
 }
 
 fn lost(what: &str) -> AgentApiError {
@@ -95,7 +115,9 @@ impl Link {
     }
 
     async fn travel(&self, weather: Weather) -> bool {
-        let delay = if self.chance(weather.late) {
+        let delay = if self.chance(weather.overtaken) {
+            self.env.random_u64() % 20_000_000
+        } else if self.chance(weather.late) {
             self.env.random_u64() % 2_000_000
         } else {
             self.env.random_u64() % 2_000
@@ -107,10 +129,8 @@ impl Link {
     async fn send<T: Send + 'static>(&self, call: Call<T>) -> Result<T, AgentApiError> {
         let weather = self.exchange.with(|inner| inner.weather);
         let there = self.travel(weather).await;
-        let server = self.exchange.with(|inner| {
-            let cut = inner.cut.contains(&self.name);
-            inner.server.clone().filter(|_| !cut)
-        });
+        let through = self.exchange.lets_through(&self.name, Cut::Answers);
+        let server = self.exchange.with(|inner| inner.server.clone().filter(|_| through));
         let Some(server) = server.filter(|_| there) else {
             self.env.sleep(Duration::from_secs(1)).await;
             return Err(lost("the request was lost"));
@@ -129,12 +149,37 @@ impl Link {
             }));
         }
         let answered = answered.await.map_err(|_| lost("the server crashed"))?;
-        let cut = self.exchange.with(|inner| inner.cut.contains(&self.name));
-        if !self.travel(weather).await || cut {
+        let through = self.exchange.lets_through(&self.name, Cut::Requests);
+        if !self.travel(weather).await || !through {
             self.env.sleep(Duration::from_secs(1)).await;
             return Err(lost("the answer was lost"));
         }
         answered
+    }
+}
+
+impl Link {
+    /// A report, as it arrives.
+    fn as_told(&self, report: TaskReport) -> TaskReport {
+        let status = match (self.planted, &report.status) {
+            (Some(Planted::EarlyRunning), TaskStatus::Created) => TaskStatus::Running(Health::Unchecked),
+            (Some(Planted::EarlyHealthy), TaskStatus::Running(Health::Unchecked)) => {
+                TaskStatus::Running(Health::Healthy)
+            }
+            _ => return report,
+        };
+        TaskReport { status, ..report }
+    }
+
+    /// The same credential again, long after, under a number that nothing of the kind had before.
+    fn repeat_renumbered(&self, authority: &Authority) {
+        let Some(api) = self.exchange.with(|inner| inner.server.clone()) else { return };
+        let (env, mut authority) = (Arc::clone(&self.server_env), authority.clone());
+        self.server_env.spawn(Box::pin(async move {
+            env.sleep(Duration::from_secs(12)).await;
+            authority.sequence = authority.sequence.map(|sequence| sequence + 1_000);
+            drop(api.desired(&authority, None, Duration::ZERO).await);
+        }));
     }
 }
 
@@ -172,7 +217,12 @@ impl AgentApi for Link {
         have: Option<DesiredVersion>,
         wait: Duration,
     ) -> Result<DesiredSet, AgentApiError> {
-        call!(self, |api, authority, have, wait| api.desired(&authority, have, wait))
+        let mut set = call!(self, |api, authority, have, wait| api.desired(&authority, have, wait))?;
+        if self.planted == Some(Planted::LostTask) && self.chance(100) && !set.tasks.is_empty() {
+            let at = self.env.random_u64() % set.tasks.len() as u64;
+            set.tasks.remove(usize::try_from(at).unwrap_or(0));
+        }
+        Ok(set)
     }
 
     async fn report(
@@ -180,7 +230,11 @@ impl AgentApi for Link {
         authority: &Authority,
         reports: Vec<TaskReport>,
     ) -> Result<ReportAnswer, AgentApiError> {
-        if self.swallows_removals {
+        let reports: Vec<TaskReport> = reports.into_iter().map(|report| self.as_told(report)).collect();
+        if self.planted == Some(Planted::RenumberedRepeats) && self.chance(100) {
+            self.repeat_renumbered(authority);
+        }
+        if self.planted == Some(Planted::SwallowedRemovals) {
             let (swallowed, told): (Vec<_>, Vec<_>) =
                 reports.into_iter().partition(|report| report.status == TaskStatus::Removed);
             let mut answer = call!(self, |api, authority, told| api.report(&authority, told))?;

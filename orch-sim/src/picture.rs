@@ -44,7 +44,7 @@ pub(crate) fn of(world: &World) -> Vec<String> {
         }
     }
     for node in &world.nodes {
-        for container in node.engine.containers() {
+        for container in node.containers() {
             let (labels, state) = (&container.labels, &container.state);
             lines.push(format!("{}: {} attempt {}: {state:?}", node.name, labels.task, labels.attempt));
         }

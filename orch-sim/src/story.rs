@@ -1,23 +1,33 @@
 //! One seed's story: faults and wishes first, then calm, then quiet.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use orch_core::deployment::DeploymentStatus;
 use orch_core::env::Env as _;
 use orch_core::id::IdStream;
+use orch_core::identity::credential::DEFAULT_TTL;
+use orch_core::node::{Node, NodeStatus};
+use orch_core::runtime::ContainerId;
 use orch_core::task::FailureKind;
-use orch_core::testing::runtime::{Call, Fault};
+use orch_core::testing::env::Actor;
+use orch_core::testing::runtime::{Call, FakeRuntime, Fault};
 
+use crate::coverage::Coverage;
 use crate::disk::Wear;
+use crate::incident::Incident;
+use crate::memory::{SharedMemory, remember};
 use crate::network::Weather;
 use crate::oracle::{self, Oracle};
 use crate::picture;
 use crate::planted::Planted;
-use crate::workload::{SharedMemory, Wish, carry_out, forget_under_way, remember};
-use crate::world::{USER, World};
+use crate::thief::{Attempt, impersonate};
+use crate::workload::{Wish, carry_out};
+use crate::world::{SERVER, USER, World};
 
 /// How long a story is, and how many take part.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// Nodes.
     pub nodes: u32,
@@ -31,6 +41,8 @@ pub struct Plan {
     pub verbose: bool,
     /// A fault of our own that the oracle should find.
     pub planted: Option<Planted>,
+    /// What does not happen, of all that would, by its place in the story.
+    pub skip: Arc<BTreeSet<u32>>,
 }
 
 impl Default for Plan {
@@ -42,6 +54,7 @@ impl Default for Plan {
             quiet: Duration::from_secs(120),
             verbose: false,
             planted: None,
+            skip: Arc::default(),
         }
     }
 }
@@ -61,6 +74,14 @@ pub struct Outcome {
     pub acknowledged: u64,
     /// Wishes that nobody answered for sure.
     pub uncertain: u64,
+    /// Calls of agents that were let in, and that were refused.
+    pub agents: (u64, u64),
+    /// Calls of the thief that were let in, and that were refused.
+    pub thieves: (u64, u64),
+    /// How many things happened, or would have.
+    pub happened: u32,
+    /// What was seen.
+    pub coverage: Coverage,
     /// Tasks at the end.
     pub tasks: usize,
     /// Simulated time.
@@ -76,8 +97,10 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
     let failure = story.tell(plan).err().map(|what| format!("after {:?}: {what}", story.world.sim.elapsed()));
     if failure.is_some() && story.verbose {
         story.told.extend(picture::of(&story.world));
+        story.told.extend(story.oracle.recently());
     }
     let (acknowledged, uncertain) = remember(&story.memory, |memory| (memory.acknowledged, memory.uncertain));
+    let (agents, thieves) = story.world.ledger.with(|book| (book.agents, book.thieves));
     Outcome {
         failure,
         trace: story.world.sim.trace_hash(),
@@ -85,6 +108,10 @@ pub fn run(seed: u64, plan: &Plan) -> Outcome {
         looked: story.oracle.looked,
         acknowledged,
         uncertain,
+        agents,
+        thieves,
+        happened: story.happened,
+        coverage: story.oracle.coverage.clone(),
         tasks: story
             .world
             .control()
@@ -99,17 +126,31 @@ struct Story {
     memory: SharedMemory,
     oracle: Oracle,
     random: IdStream,
+    /// Processes that stand still, and until when.
+    standing: Vec<(Duration, Actor)>,
+    happened: u32,
+    skip: Arc<BTreeSet<u32>>,
     verbose: bool,
     told: Vec<String>,
 }
 
 impl Story {
     fn new(seed: u64, plan: &Plan) -> Self {
+        let mut random = IdStream::seeded(seed ^ 0x5EED);
+        // In every other story credentials are short-lived enough to expire while a node is cut off.
+        let ttl = if random.next_u64() % 2 == 0 {
+            DEFAULT_TTL
+        } else {
+            Duration::from_secs(20 + random.next_u64() % 40)
+        };
         Self {
-            world: World::new(seed, plan.nodes, plan.planted),
+            world: World::new(seed, plan.nodes, ttl, plan.planted),
             memory: SharedMemory::default(),
             oracle: Oracle::default(),
-            random: IdStream::seeded(seed ^ 0x5EED),
+            random,
+            standing: Vec::new(),
+            happened: 0,
+            skip: Arc::clone(&plan.skip),
             verbose: plan.verbose,
             told: Vec::new(),
         }
@@ -138,6 +179,7 @@ impl Story {
         self.converge(plan.converge_within)?;
         let control = self.world.control().ok_or("the server is not up")?;
         oracle::nothing_acknowledged_is_lost(&control.image(), &self.memory)?;
+        oracle::others_are_let_be(&self.world)?;
         // Back-off windows and grace periods of what just settled may still run out: those are no noise.
         self.play(plan.quiet)?;
         let before = (self.world.disk.writes(), self.world.container_calls());
@@ -157,6 +199,9 @@ impl Story {
         while self.world.sim.step(until) {
             self.oracle.look(&self.world)?;
         }
+        if remember(&self.memory, |memory| memory.trespassed) {
+            return Err("somebody who may only look changed something".to_owned());
+        }
         self.oracle.look(&self.world)
     }
 
@@ -171,29 +216,40 @@ impl Story {
                         why.unwrap_or_default()
                     ));
                 }
-                _ => self.play(Duration::from_secs(1))?,
+                _ => {
+                    self.people_look_after_it();
+                    self.play(Duration::from_secs(5))?;
+                }
             }
         }
     }
 
     fn faults_begin(&mut self) {
-        let weather = Weather { lost: self.below(60), doubled: self.below(60), late: self.below(80) };
+        let weather = Weather {
+            lost: self.below(60),
+            doubled: self.below(60),
+            late: self.below(80),
+            overtaken: self.below(15),
+        };
         self.world.exchange.set_weather(weather);
         let wear = Wear {
             refused: self.below(20),
             unknown_before: self.below(10),
             unknown_after: self.below(10),
             slow: self.below(30),
+            hung: self.below(4),
         };
         self.world.disk.set_wear(wear);
         for at in 0..self.world.nodes.len() {
             let stream = Arc::new(Mutex::new(IdStream::seeded(self.random.next_u64())));
-            let rate = self.below(25);
-            self.world.nodes[at].engine.set_fault_source(Some(Arc::new(move |call| {
+            let (rate, bad) = (self.below(25), self.below(150));
+            let node = &self.world.nodes[at];
+            node.checks.set_bad(bad);
+            node.engine.set_fault_source(Some(Arc::new(move |call| {
                 let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
                 (stream.next_u64() % 1_000 < rate).then(|| fault(call, stream.next_u64()))
             })));
-            self.world.nodes[at].engine.behave(|behaviour| {
+            node.engine.behave(|behaviour| {
                 behaviour.pull_delay = Duration::from_millis(300);
                 behaviour.create_delay = Duration::from_millis(20);
                 behaviour.start_delay = Duration::from_millis(200);
@@ -206,92 +262,144 @@ impl Story {
     fn faults_end(&mut self) {
         self.note(|| "the faults end".to_owned());
         self.world.exchange.set_weather(Weather::default());
+        self.world.exchange.reconnect();
         self.world.disk.set_wear(Wear::default());
+        for (_, actor) in std::mem::take(&mut self.standing) {
+            self.world.sim.resume(actor);
+        }
+        // Whom an agent was told to be no longer it learns only as a new process: each is started once more.
         for at in 0..self.world.nodes.len() {
-            let name = self.world.nodes[at].name.clone();
-            self.world.exchange.set_cut(&name, false);
-            self.world.nodes[at].engine.set_fault_source(None);
-            self.world.nodes[at].engine.set_reachable(true);
-            if !self.world.nodes[at].up {
-                self.world.start_agent(at);
-            }
+            let node = &self.world.nodes[at];
+            node.engine.set_fault_source(None);
+            node.engine.set_reachable(true);
+            node.seen.heal();
+            node.checks.set_bad(0);
+            self.world.start_agent(at);
         }
         if self.world.control().is_none() {
             self.world.crash_server();
-            forget_under_way(&self.memory);
             self.world.start_server();
         }
-        // A drained node stays empty: let everything be used again.
-        self.wish(Wish::Uncordon);
+    }
+
+    /// Whatever waits for a person, in the quiet after the faults.
+    fn people_look_after_it(&mut self) {
+        let Some(control) = self.world.control() else { return };
+        let image = control.image();
+        if image.deployments().any(|rollout| rollout.status == DeploymentStatus::Paused) {
+            self.wish(Wish::ContinueAll);
+        }
+        let is_held = |node: &Node| node.cordoned || node.status.is_draining();
+        if image.nodes().any(|node| node.status != NodeStatus::Revoked && is_held(node)) {
+            self.wish(Wish::Uncordon);
+        }
     }
 
     fn something_happens(&mut self) {
-        let node = usize::try_from(self.below(self.world.nodes.len() as u64)).unwrap_or(0);
-        match self.below(100) {
-            0..=59 => {
-                let random = &mut self.random;
-                let wish = Wish::draw(|| random.next_u64(), self.world.nodes.len());
+        let now = self.world.sim.elapsed();
+        let (over, standing) =
+            std::mem::take(&mut self.standing).into_iter().partition(|(until, _)| *until <= now);
+        self.standing = standing;
+        let over: Vec<(Duration, Actor)> = over;
+        over.into_iter().for_each(|(_, actor)| self.world.sim.resume(actor));
+        let random = &mut self.random;
+        if random.next_u64() % 5 < 3 {
+            let names: Vec<_> = self.world.nodes.iter().map(|node| node.name.clone()).collect();
+            let wish = Wish::draw(|| random.next_u64(), &names);
+            if self.may_happen() {
+                self.oracle.coverage.wish(now, wish.word());
                 self.wish(wish);
             }
-            60..=64 => {
-                self.note(|| "the server crashes".to_owned());
-                self.world.crash_server();
-                forget_under_way(&self.memory);
-                self.world.start_server();
+        } else {
+            let incident = Incident::draw(|| random.next_u64(), self.world.nodes.len());
+            if self.may_happen() {
+                self.oracle.coverage.fault(now, incident.word());
+                self.befall(incident);
             }
-            65..=71 if self.world.nodes[node].up => {
-                self.note(|| format!("the agent of node-{node} crashes"));
-                self.world.crash_agent(node);
-            }
-            72..=82 if !self.world.nodes[node].up => {
-                self.note(|| format!("the agent of node-{node} starts"));
-                self.world.start_agent(node);
-            }
-            83..=86 => self.kill_a_container(node),
-            87 | 88 => {
-                self.note(|| format!("the engine of node-{node} is out of reach"));
-                self.world.nodes[node].engine.set_reachable(false);
-            }
-            89..=91 => {
-                self.note(|| format!("the engine of node-{node} is in reach"));
-                self.world.nodes[node].engine.set_reachable(true);
-            }
-            92 => {
-                self.note(|| format!("the engine of node-{node} restarts"));
-                self.world.nodes[node].engine.restart_engine();
-            }
-            93 => {
-                self.note(|| format!("the engine of node-{node} loses events"));
-                self.world.nodes[node].engine.eat_events(3);
-            }
-            94 | 95 => {
-                self.note(|| format!("node-{node} is cut off"));
-                let name = self.world.nodes[node].name.clone();
-                self.world.exchange.set_cut(&name, true);
-            }
-            96..=98 => {
-                self.note(|| "no node is cut off".to_owned());
-                let names: Vec<_> = self.world.nodes.iter().map(|node| node.name.clone()).collect();
-                names.iter().for_each(|name| self.world.exchange.set_cut(name, false));
-            }
-            _ => {}
         }
     }
 
-    fn kill_a_container(&mut self, node: usize) {
-        let containers = self.world.nodes[node].engine.containers();
+    /// Whether the next thing is part of this story.
+    fn may_happen(&mut self) -> bool {
+        self.happened += 1;
+        !self.skip.contains(&(self.happened - 1))
+    }
+
+    fn befall(&mut self, incident: Incident) {
+        self.note(|| format!("{}: {incident:?}", incident.word()));
+        match incident {
+            Incident::ServerCrashes => {
+                self.world.crash_server();
+                self.world.start_server();
+            }
+            Incident::ServerStands(spell) => self.stand(SERVER, spell),
+            Incident::ServerClock(seconds) => self.world.sim.step_wall_clock(SERVER, seconds * 1_000_000),
+            Incident::AgentCrashes(node) => self.world.crash_agent(node),
+            Incident::AgentStops(node) => self.world.stop_agent(node),
+            Incident::AgentStarts(node) if !self.world.nodes[node].up => self.world.start_agent(node),
+            Incident::AgentStarts(_) => {}
+            Incident::AgentStands(node, spell) => self.stand(self.world.nodes[node].actor, spell),
+            Incident::NodeClock(node, seconds) => self.world.step_node_clock(node, seconds),
+            Incident::NodeReboots(node) => self.world.reboot(node),
+            Incident::ContainerEnds(node, code) => {
+                self.with_a_container(node, |engine, id| {
+                    engine.kill(id, code);
+                });
+            }
+            Incident::ContainerOutOfMemory(node) => {
+                self.with_a_container(node, |engine, id| {
+                    engine.run_out_of_memory(id);
+                });
+            }
+            Incident::EngineAway(node) => self.world.nodes[node].engine.set_reachable(false),
+            Incident::EngineBack(node) => self.world.nodes[node].engine.set_reachable(true),
+            Incident::EngineRestarts(node) => self.world.nodes[node].engine.restart_engine(),
+            Incident::EngineLosesEvents(node) => self.world.nodes[node].engine.eat_events(3),
+            Incident::EngineForgets(node) => self.with_a_container(node, |engine, id| engine.forget(id)),
+            Incident::EngineAils(node, ailment, spell) => self.world.nodes[node].seen.ail(ailment, spell),
+            Incident::CutOff(node, cut) => self.world.exchange.cut(&self.world.nodes[node].name, cut),
+            Incident::Reconnected => self.world.exchange.reconnect(),
+            Incident::Theft => self.steal(),
+            Incident::Impostor(node) => {
+                if let Some(door) = self.world.back_door() {
+                    let trial = impersonate(door, self.world.nodes[node].name.clone());
+                    self.world.sim.env(USER).spawn(Box::pin(trial));
+                }
+            }
+        }
+    }
+
+    fn stand(&mut self, actor: Actor, spell: Duration) {
+        self.world.sim.pause(actor);
+        self.standing.push((self.world.sim.elapsed() + spell, actor));
+    }
+
+    /// Someone tries what he read off the wire.
+    fn steal(&mut self) {
+        let loot = self.world.ledger.with(|book| book.loot.clone());
+        let random = &mut self.random;
+        let attempt = Attempt::draw(|| random.next_u64(), &loot);
+        if let (Some(attempt), Some(door)) = (attempt, self.world.back_door()) {
+            self.note(|| format!("a thief tries: {attempt:?}"));
+            self.world.sim.env(USER).spawn(Box::pin(attempt.carry_out(door)));
+        }
+    }
+
+    fn with_a_container(&mut self, node: usize, act: impl FnOnce(&FakeRuntime, &ContainerId)) {
+        let containers = self.world.nodes[node].containers();
         if !containers.is_empty() {
             let at = usize::try_from(self.below(containers.len() as u64)).unwrap_or(0);
-            self.note(|| format!("a container of {} on node-{node} is killed", containers[at].labels.task));
-            self.world.nodes[node].engine.kill(&containers[at].id, 137);
+            self.note(|| format!("  it is one of {}", containers[at].labels.task));
+            act(&self.world.nodes[node].engine, &containers[at].id);
         }
     }
 
     fn wish(&mut self, wish: Wish) {
-        self.note(|| format!("wish: {wish:?}"));
+        self.note(|| format!("wish: {}", wish.tell()));
         if let Some(control) = self.world.control() {
-            let carried = carry_out(control, Arc::clone(&self.memory), wish);
-            self.world.sim.env(USER).spawn(Box::pin(carried));
+            let env = self.world.sim.env(USER);
+            let carried = carry_out(control, Arc::clone(&self.memory), env.clone(), wish);
+            env.spawn(Box::pin(carried));
         }
     }
 }

@@ -1,198 +1,300 @@
-//! The people: they deploy, scale, roll out and back, drain and delete, and remember what they were told.
+//! The people: they deploy, scale, roll out and back, drain, revoke and delete.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use orch_core::command::apply_service::ApplyTarget;
 use orch_core::command::{
-    ApplyService, Command, DeleteService, DrainNode, ExecuteError, ResetNode, RollBack, RollOut,
-    ScaleService, UncordonNode,
+    AbortRollout, ApplyService, Command, ContinueRollout, CordonNode, DeleteService, DrainNode, ExecuteError,
+    PauseRollout, RemoveNode, ResetNode, RevokeNode, RollBack, RollOut, ScaleService, UncordonNode,
 };
 use orch_core::control_plane::ControlPlane;
+use orch_core::deployment::DeploymentStatus;
+use orch_core::env::{EnvExt as _, SharedEnv};
 use orch_core::identity::{Grants, Principal, Role, Scope, UserIdentity};
-use orch_core::name::{Namespace, ServiceName};
-use orch_core::node::Resources;
-use orch_core::service::{ImageRef, ServiceSpec, ServiceStatus};
-use orch_core::testing::decide::web_spec;
+use orch_core::name::{Namespace, NodeName, ServiceName};
+use orch_core::node::{Node, NodeStatus};
+use orch_core::service::{ImageRef, Publish, Service, ServiceSpec, ServiceStatus};
 
-/// Services that there may be.
-pub const SERVICES: u64 = 8;
-/// Replicas that one may have.
-pub const REPLICAS: u64 = 12;
+use crate::memory::{Known, SharedMemory, remember};
+use crate::specs;
+
+/// Nodes that are never taken away together.
+const NODES_KEPT: usize = 3;
 
 /// One thing that a person does.
 #[derive(Clone, Debug)]
 pub enum Wish {
     /// Create or change a service.
-    Apply(ServiceName, ImageRef, u32),
+    Apply(Box<ServiceSpec>),
     /// Change its replica count.
     Scale(ServiceName, u32),
     /// Roll out an image.
     RollOut(ServiceName, ImageRef),
     /// Go back.
     RollBack(ServiceName),
+    /// Pause the rollout under way.
+    Pause(ServiceName),
+    /// Let it go on.
+    Continue(ServiceName),
+    /// Break it off.
+    Abort(ServiceName),
     /// Take it down.
     Delete(ServiceName),
-    /// Drain the node of this place in the list; if another is drained, end that drain instead.
-    Drain(usize),
-    /// End every drain.
+    /// Take it down, and create it anew at once.
+    Recreate(Box<ServiceSpec>),
+    /// Keep new tasks away from a node.
+    Cordon(NodeName),
+    /// Drain it; only if no other is.
+    Drain(NodeName),
+    /// End every drain and every cordon.
     Uncordon,
-    /// Make the node of this place register again.
-    Reset(usize),
+    /// Let every paused rollout go on.
+    ContinueAll,
+    /// Make the node register again.
+    Reset(NodeName),
+    /// End its identity, unless too few would be left.
+    Revoke(NodeName),
+    /// Remove it, if it is away or revoked.
+    Remove(NodeName),
+    /// Somebody who may only look scales it.
+    Trespass(ServiceName),
 }
 
 impl Wish {
     /// From the seed's numbers.
     #[must_use]
-    pub fn draw(mut random: impl FnMut() -> u64, nodes: usize) -> Self {
-        let name: ServiceName = format!("web-{}", random() % SERVICES).parse().expect("a service name");
-        let image: ImageRef = format!("web:{}", random() % 4).parse().expect("an image");
-        let replicas = u32::try_from(random() % REPLICAS).unwrap_or(1);
-        let node = usize::try_from(random() % nodes as u64).unwrap_or(0);
-        match random() % 20 {
-            0..=6 => Self::Apply(name, image, replicas + 1),
-            7..=9 => Self::Scale(name, replicas),
-            10..=12 => Self::RollOut(name, image),
-            13 => Self::RollBack(name),
-            14 | 15 => Self::Delete(name),
-            16 => Self::Drain(node),
-            17 | 18 => Self::Uncordon,
-            _ => Self::Reset(node),
+    pub fn draw(mut random: impl FnMut() -> u64, nodes: &[NodeName]) -> Self {
+        let name = specs::name(random());
+        let node = nodes[usize::try_from(random() % nodes.len() as u64).unwrap_or(0)].clone();
+        match random() % 100 {
+            0..=32 => Self::Apply(Box::new(specs::draw(random, &name))),
+            33..=46 => Self::Scale(name, u32::try_from(random() % specs::REPLICAS).unwrap_or(1)),
+            47..=58 => Self::RollOut(name, specs::image(random())),
+            59..=62 => Self::RollBack(name),
+            63..=65 => Self::Pause(name),
+            66 | 67 => Self::Continue(name),
+            68 | 69 => Self::Abort(name),
+            70..=76 => Self::Delete(name),
+            77..=79 => Self::Recreate(Box::new(specs::draw(random, &name))),
+            80..=82 => Self::Cordon(node),
+            83..=86 => Self::Drain(node),
+            87..=92 => Self::Uncordon,
+            93 | 94 => Self::Reset(node),
+            95 => Self::Trespass(name),
+            96 | 97 => Self::Revoke(node),
+            _ => Self::Remove(node),
         }
     }
 
-    /// The spec that an apply asks for.
+    /// Every word.
+    pub const WORDS: &[&str] = &[
+        "apply",
+        "scale",
+        "roll out",
+        "roll back",
+        "pause",
+        "continue",
+        "abort",
+        "delete",
+        "delete and create",
+        "cordon",
+        "drain",
+        "uncordon",
+        "reset",
+        "revoke",
+        "remove",
+        "trespass",
+    ];
+
+    /// One word.
     #[must_use]
-    pub fn spec(name: &ServiceName, image: &ImageRef, replicas: u32) -> ServiceSpec {
-        let mut spec = web_spec(name.as_str(), replicas);
-        spec.template.image = image.clone();
-        spec.template.requests = Resources::new(100, 64 << 20);
-        spec.template.limits = spec.template.requests;
-        spec
-    }
-}
-
-/// What may be true of a service, as far as the people were told.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Known {
-    /// It is not there.
-    #[default]
-    Absent,
-    /// It is there, with so many replicas.
-    Replicas(u32),
-}
-
-/// What the people remember: after an answer one thing, after none all that may have become of it.
-#[derive(Debug, Default)]
-pub struct Memory {
-    services: BTreeMap<ServiceName, BTreeSet<Known>>,
-    busy: BTreeSet<ServiceName>,
-    /// Wishes that were answered with success.
-    pub acknowledged: u64,
-    /// Wishes that nobody answered for sure.
-    pub uncertain: u64,
-}
-
-/// Shared between the people and the oracle.
-pub type SharedMemory = Arc<Mutex<Memory>>;
-
-/// Locks the memory.
-pub fn remember<T>(memory: &SharedMemory, act: impl FnOnce(&mut Memory) -> T) -> T {
-    act(&mut memory.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-impl Memory {
-    /// What may be true of each service that was ever spoken of.
-    pub fn services(&self) -> impl Iterator<Item = (&ServiceName, &BTreeSet<Known>)> {
-        self.services.iter()
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Apply(_) => "apply",
+            Self::Scale(..) => "scale",
+            Self::RollOut(..) => "roll out",
+            Self::RollBack(_) => "roll back",
+            Self::Pause(_) => "pause",
+            Self::Continue(_) | Self::ContinueAll => "continue",
+            Self::Abort(_) => "abort",
+            Self::Delete(_) => "delete",
+            Self::Recreate(_) => "delete and create",
+            Self::Cordon(_) => "cordon",
+            Self::Drain(_) => "drain",
+            Self::Uncordon => "uncordon",
+            Self::Reset(_) => "reset",
+            Self::Revoke(_) => "revoke",
+            Self::Remove(_) => "remove",
+            Self::Trespass(_) => "trespass",
+        }
     }
 
-    fn may(&mut self, name: &ServiceName) -> &mut BTreeSet<Known> {
-        self.services.entry(name.clone()).or_insert_with(|| BTreeSet::from([Known::Absent]))
-    }
-
-    fn learn<T>(&mut self, name: &ServiceName, known: Known, answer: &Result<T, ExecuteError>) {
-        match answer {
-            Ok(_) => {
-                self.acknowledged += 1;
-                *self.may(name) = BTreeSet::from([known]);
+    /// As people tell it.
+    #[must_use]
+    pub fn tell(&self) -> String {
+        match self {
+            Self::Apply(spec) | Self::Recreate(spec) => {
+                let template = &spec.template;
+                format!(
+                    "{} {} ×{} of {}, stateful {}, {:?}, check {}, restart {:?} {:?}, rollout {:?}",
+                    self.word(),
+                    spec.name,
+                    spec.replicas,
+                    template.image,
+                    spec.stateful,
+                    template.ports[0].publish,
+                    template.health.is_some(),
+                    template.restart.condition,
+                    template.restart.max_attempts,
+                    spec.rollout,
+                )
             }
-            Err(ExecuteError::Rejected(_) | ExecuteError::Unavailable { .. }) => {}
-            Err(_) => {
-                self.uncertain += 1;
-                self.may(name).insert(known);
-            }
+            other => format!("{other:?}"),
         }
     }
 }
 
-fn admin() -> Principal {
-    let subject = "admin".parse().expect("a subject");
-    Principal::User(UserIdentity { subject, grants: Grants::cluster(Role::Admin) })
+fn user(subject: &str, role: Role) -> Principal {
+    let subject = subject.parse().expect("a subject");
+    Principal::User(UserIdentity { subject, grants: Grants::cluster(role) })
 }
 
 async fn ask<C: Command>(control: &ControlPlane, command: C) -> Result<C::Output, ExecuteError> {
     let permit = control
-        .authorize::<C>(admin(), Scope::Namespace(Namespace::default_namespace()))
+        .authorize::<C>(user("admin", Role::Admin), Scope::Namespace(Namespace::default_namespace()))
         .map_err(|denied| ExecuteError::Rejected(denied.into()))?;
     control.execute(permit, command).await
 }
 
-/// Carries a wish out. If the server crashes meanwhile this future goes with it, and what was wished stays uncertain: so
-/// that is written down first, and struck out again by the answer.
-pub async fn carry_out(control: ControlPlane, memory: SharedMemory, wish: Wish) {
-    let default = Namespace::default_namespace();
-    let image = control.image();
-    let find = |name: &ServiceName| {
-        image.service_named(&default, name).filter(|s| s.status == ServiceStatus::Active).cloned()
-    };
+/// Carries a wish out. Several may be under way at the same time, for one service too. If the server crashes meanwhile, its
+/// answer is that nobody knows.
+pub async fn carry_out(control: ControlPlane, memory: SharedMemory, env: SharedEnv, wish: Wish) {
     match wish {
-        Wish::Apply(name, image, replicas) => {
-            let spec = Wish::spec(&name, &image, replicas);
-            let command = ApplyService {
-                namespace: default,
-                target: ApplyTarget::Name,
-                spec,
-                expected: None,
-                dry_run: false,
-            };
-            change(&memory, &name, Known::Replicas(replicas), ask(&control, command)).await;
+        Wish::Apply(spec) => drop(apply(&control, &memory, *spec).await),
+        Wish::Recreate(spec) => {
+            delete(&control, &memory, &spec.name).await;
+            // Its name is free once the last of its tasks is gone.
+            for _ in 0..20 {
+                if apply(&control, &memory, ServiceSpec::clone(&spec)).await {
+                    break;
+                }
+                env.sleep(Duration::from_secs(1)).await;
+            }
         }
         Wish::Scale(name, replicas) => {
-            let Some(service) = find(&name) else { return };
+            let Some(service) = find(&control, &name) else { return };
+            // With a fixed port more than there are nodes could never run.
+            let fixed = service.spec.template.ports.iter().any(|port| port.publish != Publish::Dynamic);
+            let replicas = if fixed { replicas.min(3) } else { replicas };
             let command = ScaleService { service: service.id, replicas, expected: None };
-            change(&memory, &name, Known::Replicas(replicas), ask(&control, command)).await;
+            drop(change(&memory, &name, Known::Replicas(replicas), ask(&control, command)).await);
         }
-        Wish::Delete(name) => {
-            let Some(service) = find(&name) else { return };
-            change(&memory, &name, Known::Absent, ask(&control, DeleteService { service: service.id })).await;
-        }
+        Wish::Delete(name) => delete(&control, &memory, &name).await,
         Wish::RollOut(name, image) => {
-            let Some(service) = find(&name) else { return };
+            let Some(service) = find(&control, &name) else { return };
             let command = RollOut { service: service.id, image, max_unavailable: None, max_surge: None };
-            let _ = ask(&control, command).await;
+            count(&memory, ask(&control, command)).await;
         }
         Wish::RollBack(name) => {
-            let Some(service) = find(&name) else { return };
-            let _ = ask(&control, RollBack { service: service.id, to_version: None }).await;
+            let Some(service) = find(&control, &name) else { return };
+            count(&memory, ask(&control, RollBack { service: service.id, to_version: None })).await;
         }
-        Wish::Drain(at) => {
-            let draining = image.nodes().any(|node| node.status.is_draining());
-            if let Some(node) = image.nodes().nth(at).filter(|_| !draining) {
-                let _ = ask(&control, DrainNode { node: node.id }).await;
+        Wish::Pause(name) => {
+            let Some(service) = find(&control, &name) else { return };
+            count(&memory, ask(&control, PauseRollout { service: service.id, because: None })).await;
+        }
+        Wish::Continue(name) => {
+            let Some(service) = find(&control, &name) else { return };
+            count(&memory, ask(&control, ContinueRollout { service: service.id, because: None })).await;
+        }
+        Wish::Abort(name) => {
+            let Some(service) = find(&control, &name) else { return };
+            count(&memory, ask(&control, AbortRollout { service: service.id, because: None })).await;
+        }
+        Wish::ContinueAll => {
+            let image = control.image();
+            for rollout in image.deployments().filter(|one| one.status == DeploymentStatus::Paused) {
+                let command = ContinueRollout { service: rollout.service, because: None };
+                count(&memory, ask(&control, command)).await;
+            }
+        }
+        Wish::Trespass(name) => {
+            let Some(service) = find(&control, &name) else { return };
+            let viewer = user("viewer", Role::Viewer);
+            let scope = Scope::Namespace(Namespace::default_namespace());
+            if let Ok(permit) = control.authorize::<ScaleService>(viewer, scope) {
+                let command = ScaleService { service: service.id, replicas: 0, expected: None };
+                let answer = control.execute(permit, command).await;
+                remember(&memory, |memory| memory.trespassed |= answer.is_ok());
+            }
+        }
+        node => of_a_node(&control, &memory, node).await,
+    }
+}
+
+async fn of_a_node(control: &ControlPlane, memory: &SharedMemory, wish: Wish) {
+    let image = control.image();
+    let find = |name: &NodeName| image.node_named(name).map(|node| node.id);
+    let revoked = |node: &&Arc<Node>| node.status == NodeStatus::Revoked;
+    match wish {
+        Wish::Cordon(name) => {
+            let Some(node) = find(&name) else { return };
+            count(memory, ask(control, CordonNode { node })).await;
+        }
+        Wish::Drain(name) => {
+            let Some(node) = find(&name) else { return };
+            if !image.nodes().any(|node| node.status.is_draining()) {
+                count(memory, ask(control, DrainNode { node })).await;
             }
         }
         Wish::Uncordon => {
-            for node in image.nodes().filter(|node| node.status.is_draining()) {
-                let _ = ask(&control, UncordonNode { node: node.id }).await;
+            let held = |node: &&Arc<Node>| {
+                node.status != NodeStatus::Revoked && (node.cordoned || node.status.is_draining())
+            };
+            for node in image.nodes().filter(held) {
+                count(memory, ask(control, UncordonNode { node: node.id })).await;
             }
         }
-        Wish::Reset(at) => {
-            if let Some(node) = image.nodes().nth(at) {
-                let _ = ask(&control, ResetNode { node: node.id }).await;
+        Wish::Reset(name) => {
+            let Some(node) = find(&name) else { return };
+            count(memory, ask(control, ResetNode { node })).await;
+        }
+        Wish::Revoke(name) => {
+            let Some(node) = find(&name) else { return };
+            if image.nodes().count() - image.nodes().filter(revoked).count() > NODES_KEPT {
+                count(memory, ask(control, RevokeNode { node })).await;
             }
         }
+        Wish::Remove(name) => {
+            // Whoever is revoked goes first: such a node can only come back under a new identity.
+            let Some(node) = image.nodes().find(revoked).map(|node| node.id).or_else(|| find(&name)) else {
+                return;
+            };
+            count(memory, ask(control, RemoveNode { node })).await;
+        }
+        _ => {}
     }
+}
+
+fn find(control: &ControlPlane, name: &ServiceName) -> Option<Arc<Service>> {
+    let image = control.image();
+    let service = image.service_named(&Namespace::default_namespace(), name);
+    service.filter(|service| service.status == ServiceStatus::Active).cloned()
+}
+
+/// Answers whether asking again would be of no use.
+async fn apply(control: &ControlPlane, memory: &SharedMemory, spec: ServiceSpec) -> bool {
+    let (name, replicas) = (spec.name.clone(), spec.replicas);
+    let namespace = Namespace::default_namespace();
+    let command = ApplyService { namespace, target: ApplyTarget::Name, spec, expected: None, dry_run: false };
+    let answer = change(memory, &name, Known::Replicas(replicas), ask(control, command)).await;
+    !matches!(answer, Err(ExecuteError::Rejected(_)))
+}
+
+async fn delete(control: &ControlPlane, memory: &SharedMemory, name: &ServiceName) {
+    let Some(service) = find(control, name) else { return };
+    drop(change(memory, name, Known::Absent, ask(control, DeleteService { service: service.id })).await);
 }
 
 async fn change<T>(
@@ -200,29 +302,14 @@ async fn change<T>(
     name: &ServiceName,
     known: Known,
     answer: impl Future<Output = Result<T, ExecuteError>>,
-) {
-    // One wish a service at a time: what two at once lead to is nobody's to know.
-    let before = remember(memory, |memory| {
-        memory.busy.insert(name.clone()).then(|| {
-            let may = memory.may(name);
-            let before = may.clone();
-            may.insert(known.clone());
-            before
-        })
-    });
-    let Some(before) = before else { return };
+) -> Result<T, ExecuteError> {
+    remember(memory, |memory| memory.begin(name));
     let answer = answer.await;
-    remember(memory, |memory| {
-        *memory.may(name) = before;
-        memory.learn(name, known, &answer);
-        memory.busy.remove(name);
-    });
+    remember(memory, |memory| memory.end(name, known, &answer));
+    answer
 }
 
-/// The server crashed: whatever was under way has no answer, and may be asked for again.
-pub fn forget_under_way(memory: &SharedMemory) {
-    remember(memory, |memory| {
-        memory.uncertain += memory.busy.len() as u64;
-        memory.busy.clear();
-    });
+async fn count<T>(memory: &SharedMemory, answer: impl Future<Output = Result<T, ExecuteError>>) {
+    let answer = answer.await;
+    remember(memory, |memory| memory.count(&answer));
 }

@@ -3,26 +3,35 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use orch_agent::{Agent, AgentConfig, Cache, MemoryCache, NodeKey, ProbeTarget, Prober};
+use orch_agent::{Agent, AgentConfig, Cache, MemoryCache, NodeKey, Prober};
 use orch_auth::{
     enrollment::StaticToken, jwt::NoUserAuth, key::ServerKey, roles::HierarchicalRoles,
     token::TokenCredentials,
 };
-use orch_core::control_plane::{AgentConnection, ControlPlane};
-use orch_core::converge::ProbeOutcome;
+use orch_core::agent::AgentApi;
+use orch_core::control_plane::{ClusterPolicy, ControlPlane};
+use orch_core::env::Env as _;
+use orch_core::id::{ClusterId, IdStream};
+use orch_core::identity::{Authorizer, Enrollment};
 use orch_core::name::NodeName;
 use orch_core::node::Resources;
+use orch_core::runtime::{ContainerLabels, ContainerState, ObservedContainer};
 use orch_core::schedule::{FilterAndScore, Scheduler};
 use orch_core::secret::Secret;
+use orch_core::service::{RestartPolicy, Version};
 use orch_core::store::Store;
+use orch_core::task::Attempt;
+use orch_core::testing::decide::web_spec;
 use orch_core::testing::env::{Actor, Sim};
 use orch_core::testing::runtime::{Call, FakeRuntime};
 use tokio_util::sync::CancellationToken;
 
+use crate::checks::Checks;
 use crate::disk::Disk;
+use crate::door::{Door, Ledger, Who};
+use crate::engine::Engine;
 use crate::network::{Exchange, Link};
-use crate::planted::{FirstNode, Planted};
+use crate::planted::{AnyKey, Everybody, FaultyScheduler, FaultyValidator, Planted};
 
 /// The server's actor.
 pub const SERVER: Actor = Actor(1);
@@ -30,7 +39,8 @@ pub const SERVER: Actor = Actor(1);
 pub const USER: Actor = Actor(2);
 const FIRST_AGENT: u32 = 10;
 const FIRST_ENGINE: u32 = 100;
-const TOKEN: &str = "the registration token of the simulation";
+/// The registration token: every machine has it, and so may a thief.
+pub const TOKEN: &str = "the registration token of the simulation";
 
 /// Everything that runs.
 pub struct World {
@@ -42,9 +52,15 @@ pub struct World {
     pub exchange: Exchange,
     /// The server's handle, while it is up.
     pub server: ServerSlot,
+    /// What is seen at the doors of the servers.
+    pub ledger: Ledger,
+    /// How many servers were started so far.
+    pub boots: u64,
     /// The nodes.
     pub nodes: Vec<SimNode>,
-    planted: Option<Planted>,
+    credential_ttl: Duration,
+    /// What is wrong with it.
+    pub planted: Option<Planted>,
 }
 
 /// A server, while one is up.
@@ -56,42 +72,101 @@ pub struct SimNode {
     pub name: NodeName,
     /// Its engine.
     pub engine: FakeRuntime,
+    /// The engine as its agent sees it.
+    pub seen: Engine,
+    /// What its health checks find.
+    pub checks: Arc<Checks>,
     /// Whether its agent is up.
     pub up: bool,
-    actor: Actor,
+    /// Who its agent is.
+    pub actor: Actor,
+    stop: CancellationToken,
     key: Arc<NodeKey>,
     cache: Arc<dyn Cache>,
 }
 
-/// Whatever runs, serves.
-struct AlwaysHealthy;
+fn authorizer(planted: Option<Planted>) -> Arc<dyn Authorizer> {
+    match planted {
+        Some(Planted::Everybody) => Arc::new(Everybody),
+        _ => Arc::new(HierarchicalRoles),
+    }
+}
 
-#[async_trait]
-impl Prober for AlwaysHealthy {
-    async fn probe(&self, _: &ProbeTarget) -> ProbeOutcome {
-        ProbeOutcome::Success
+fn enrollment(key: &ServerKey, planted: Option<Planted>) -> Arc<dyn Enrollment> {
+    let inner = StaticToken::with_token(key.clone(), &Secret::new(TOKEN.to_owned()));
+    match planted {
+        Some(Planted::AnyKey) => Arc::new(AnyKey { inner, keys: Mutex::default() }),
+        _ => Arc::new(inner),
+    }
+}
+
+fn another_cluster() -> ClusterId {
+    IdStream::seeded(98).next()
+}
+
+/// What a container of another cluster on the same engine bears.
+fn foreign() -> ContainerLabels {
+    let mut ids = IdStream::seeded(99);
+    ContainerLabels {
+        cluster: another_cluster(),
+        node: ids.next(),
+        service: ids.next(),
+        task: ids.next(),
+        attempt: Attempt::FIRST,
+        version: Version(1),
+        digest: web_spec("another", 1).template.digest(),
+        restart: RestartPolicy::default(),
+    }
+}
+
+fn server_key() -> ServerKey {
+    ServerKey::derive(&Secret::new("the server key of the simulation".to_owned())).expect("it is long enough")
+}
+
+impl SimNode {
+    /// The containers on its engine that are ours.
+    #[must_use]
+    pub fn containers(&self) -> Vec<ObservedContainer> {
+        let mut all = self.engine.containers();
+        all.retain(|container| container.labels.cluster != another_cluster());
+        all
+    }
+
+    /// Whether what another cluster runs here is still there.
+    #[must_use]
+    pub fn has_let_be(&self) -> bool {
+        self.engine.containers().iter().any(|container| container.labels.cluster == another_cluster())
     }
 }
 
 impl World {
-    /// A world with so many nodes, everything up.
+    /// A world with so many nodes, everything up, in which a credential lives so long.
     #[must_use]
-    pub fn new(seed: u64, nodes: u32, planted: Option<Planted>) -> Self {
+    pub fn new(seed: u64, nodes: u32, credential_ttl: Duration, planted: Option<Planted>) -> Self {
         let sim = Sim::seeded(seed);
-        let disk = Arc::new(Disk::new(sim.env(SERVER), planted == Some(Planted::LostWrites)));
+        let disk = Arc::new(Disk::new(sim.env(SERVER), planted));
         let mut world = Self {
             sim,
             disk,
             exchange: Exchange::default(),
             server: ServerSlot::default(),
+            ledger: Ledger::default(),
+            boots: 0,
             nodes: Vec::new(),
+            credential_ttl,
             planted,
         };
         world.start_server();
         for at in 0..nodes {
+            let env = world.sim.env(Actor(FIRST_ENGINE + at));
+            let engine = FakeRuntime::new(env.clone());
+            engine.insert("another-clusters", foreign(), ContainerState::Running { since: env.now() });
             world.nodes.push(SimNode {
                 name: format!("node-{at}").parse().expect("a node name"),
-                engine: FakeRuntime::new(world.sim.env(Actor(FIRST_ENGINE + at))),
+                seen: Engine::new(engine.clone(), env.clone(), planted),
+                engine,
+                checks: Arc::new(Checks::new(env)),
+                stop: CancellationToken::new(),
                 up: false,
                 actor: Actor(FIRST_AGENT + at),
                 key: Arc::new(NodeKey::generate().expect("a key can be made")),
@@ -109,35 +184,42 @@ impl World {
     }
 
     /// Starts a server on the disk; it comes up once the disk lets it.
-    pub fn start_server(&self) {
+    pub fn start_server(&mut self) {
+        self.boots += 1;
         let env = self.sim.env(SERVER);
         let (disk, slot, exchange) =
             (Arc::clone(&self.disk), Arc::clone(&self.server), self.exchange.clone());
+        let ledger = self.ledger.clone();
+        let mut policy = ClusterPolicy::default();
+        policy.credential_ttl = self.credential_ttl;
         let spawn = Arc::clone(&env);
         let scheduler: Arc<dyn Scheduler> = match self.planted {
-            Some(Planted::DoubleBooking) => Arc::new(FirstNode),
-            _ => Arc::new(FilterAndScore),
+            Some(planted) => Arc::new(FaultyScheduler(planted)),
+            None => Arc::new(FilterAndScore),
         };
+        let planted = self.planted;
         orch_core::env::Env::spawn(
             &*spawn,
             Box::pin(async move {
-                let key = ServerKey::derive(&Secret::new("the server key of the simulation".to_owned()))
-                    .expect("it is long enough");
+                let key = server_key();
                 loop {
                     let store: Arc<dyn Store> = disk.clone();
                     let started = ControlPlane::builder(env.clone(), store)
                         .users(Arc::new(NoUserAuth))
-                        .authorizer(Arc::new(HierarchicalRoles))
-                        .credentials(Arc::new(TokenCredentials::new(key.clone())))
-                        .enrollment(Arc::new(StaticToken::with_token(
-                            key.clone(),
-                            &Secret::new(TOKEN.to_owned()),
+                        .authorizer(authorizer(planted))
+                        .credentials(Arc::new(FaultyValidator::new(
+                            TokenCredentials::new(key.clone()),
+                            planted,
                         )))
+                        .enrollment(enrollment(&key, planted))
                         .scheduler(Arc::clone(&scheduler))
+                        .policy(policy.clone())
                         .start()
                         .await;
                     if let Ok(control) = started {
-                        exchange.set_server(Some(control.agent_api(AgentConnection::default())));
+                        let truth = TokenCredentials::new(key.clone());
+                        let door = Door::new(&control, truth, ledger, Who::Agent);
+                        exchange.set_server(Some(Arc::new(door)));
                         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
                         return;
                     }
@@ -145,6 +227,14 @@ impl World {
                 }
             }),
         );
+    }
+
+    /// The thief's way to the server, if one is up.
+    #[must_use]
+    pub fn back_door(&self) -> Option<Arc<dyn AgentApi>> {
+        let truth = TokenCredentials::new(server_key());
+        let door = Door::new(&self.control()?, truth, self.ledger.clone(), Who::Thief);
+        Some(Arc::new(door))
     }
 
     /// The server's process is gone from one instant to the next; its disk stays.
@@ -158,25 +248,49 @@ impl World {
     /// Starts a node's agent.
     pub fn start_agent(&mut self, at: usize) {
         let node = &mut self.nodes[at];
+        // One that still says goodbye is gone now.
+        self.sim.crash(node.actor);
         node.up = true;
+        node.stop = CancellationToken::new();
         let env = self.sim.env(node.actor);
         let link = Link {
             name: node.name.clone(),
             exchange: self.exchange.clone(),
             env: env.clone(),
             server_env: self.sim.env(SERVER),
-            swallows_removals: self.planted == Some(Planted::SwallowedRemovals),
+            planted: self.planted,
         };
         let cpu = if self.planted == Some(Planted::DoubleBooking) { 500 } else { 16_000 };
         let mut config = AgentConfig::new(node.name.clone(), "127.0.0.1", Resources::new(cpu, 64 << 30));
         config.token = Some(Secret::new(TOKEN.to_owned()));
         config.version = "0.3.0".to_owned();
-        let agent = Agent::builder(env.clone(), Arc::new(link), Arc::new(node.engine.clone()), config)
-            .prober(Arc::new(AlwaysHealthy))
+        let agent = Agent::builder(env.clone(), Arc::new(link), Arc::new(node.seen.clone()), config)
+            .prober(Arc::clone(&node.checks) as Arc<dyn Prober>)
             .cache(Arc::clone(&node.cache))
             .key(node.key.clone())
             .build();
-        orch_core::env::Env::spawn(&*env, Box::pin(agent.run(CancellationToken::new())));
+        orch_core::env::Env::spawn(&*env, Box::pin(agent.run(node.stop.clone())));
+    }
+
+    /// The agent is told to stop: it says goodbye, and its containers go on.
+    pub fn stop_agent(&mut self, at: usize) {
+        self.nodes[at].up = false;
+        self.nodes[at].stop.cancel();
+    }
+
+    /// The machine restarts: no container runs, and its agent is a new process.
+    pub fn reboot(&mut self, at: usize) {
+        self.crash_agent(at);
+        self.nodes[at].engine.restart_engine();
+        self.start_agent(at);
+    }
+
+    /// The machine's wall clock jumps.
+    pub fn step_node_clock(&self, at: usize, seconds: i64) {
+        let engine = Actor(FIRST_ENGINE + u32::try_from(at).unwrap_or(0));
+        for actor in [self.nodes[at].actor, engine] {
+            self.sim.step_wall_clock(actor, seconds * 1_000_000);
+        }
     }
 
     /// The agent's process is gone from one instant to the next; its engine goes on.

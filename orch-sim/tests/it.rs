@@ -1,11 +1,18 @@
 //! A few seeds on every run of the tests, and proof that the oracle can fail.
 
+use std::sync::Arc;
+
 use orch_sim::planted::Planted;
+use orch_sim::shrink::shrink;
 use orch_sim::{Plan, run};
+
+fn with(planted: Planted) -> Plan {
+    Plan { planted: Some(planted), ..Plan::default() }
+}
 
 /// The first failure that a planted fault leads to, within a few seeds.
 fn found(planted: Planted) -> String {
-    let plan = Plan { planted: Some(planted), ..Plan::default() };
+    let plan = with(planted);
     let failure = (1..=5).find_map(|seed| run(seed, &plan).failure);
     failure.unwrap_or_else(|| panic!("the oracle does not find {planted:?}"))
 }
@@ -41,4 +48,27 @@ fn a_disk_that_loses_what_it_acknowledged_is_found() {
 fn a_network_that_swallows_reports_of_removal_is_found() {
     let failure = found(Planted::SwallowedRemovals);
     assert!(failure.contains(": 7: not converged"), "{failure}");
+}
+
+#[test]
+fn a_validator_that_refuses_honest_agents_is_found() {
+    let failure = found(Planted::FlakyValidator);
+    assert!(failure.contains(": 6: a credential that lives was refused"), "{failure}");
+}
+
+#[test]
+fn a_feed_that_leaves_something_out_is_found() {
+    let failure = found(Planted::FeedDrops);
+    assert!(failure.contains(": 8: "), "{failure}");
+}
+
+#[test]
+fn a_story_that_fails_is_told_shorter_and_can_be_told_again() {
+    let plan = with(Planted::Everybody);
+    let failed = run(1, &plan);
+    assert!(failed.failure.is_some());
+    let (skip, told) = shrink(1, &plan, &failed, 8);
+    assert!(!skip.is_empty() && !told.told.is_empty());
+    let again = run(1, &Plan { skip: Arc::new(skip), ..plan });
+    assert_eq!((again.failure, again.trace), (told.failure, told.trace));
 }

@@ -3,10 +3,13 @@
 //! They speak of what the control plane decides. A node whose agent reports fewer resources than its tasks already hold is
 //! reported as well: nothing was decided wrongly then, but someone should know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Cluster;
 use super::index::{Index, NodeUsage};
+use super::{Cluster, Key};
+use crate::deployment::Deployment;
+use crate::id::{DeploymentId, NodeId, ServiceId, TaskId};
+use crate::identity::NodeCredential;
 use crate::node::{Node, NodeStatus};
 use crate::service::{Service, ServiceStatus};
 use crate::task::{Task, TaskStatus};
@@ -22,19 +25,7 @@ pub fn check(cluster: &Cluster) -> Result<(), Vec<String>> {
         node_holds(cluster, node, &mut wrong);
     }
     for credential in cluster.credentials() {
-        let node = cluster.node(credential.node);
-        if !node.is_some_and(|n| n.incarnation == credential.incarnation && n.status != NodeStatus::Revoked) {
-            wrong.push(format!(
-                "node {} has a credential that no registration of it stands for",
-                credential.node
-            ));
-        }
-        if credential.next.is_some_and(|next| next.generation <= credential.current.generation) {
-            wrong.push(format!(
-                "the next credential of node {} is not newer than its current one",
-                credential.node
-            ));
-        }
+        credential_holds(cluster, credential, &mut wrong);
     }
     for service in cluster.services() {
         service_holds(cluster, service, &mut wrong);
@@ -43,12 +34,112 @@ pub fn check(cluster: &Cluster) -> Result<(), Vec<String>> {
         task_holds(cluster, task, &mut wrong);
     }
     for deployment in cluster.deployments() {
-        if deployment.status.is_terminal() != deployment.completed_at.is_some() {
-            wrong.push(format!("rollout {} has an end and no time of it, or the other way", deployment.id));
-        }
+        deployment_holds(deployment, &mut wrong);
     }
     index_is_true(cluster, &mut wrong);
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// Holds an image against what a change of these rows can have broken, at a cost that grows with them and not with the image:
+/// for looking at every image of a long history, with [`check`] now and then.
+///
+/// # Errors
+/// One sentence for each thing that is wrong.
+pub fn check_rows<'k>(cluster: &Cluster, rows: impl IntoIterator<Item = &'k Key>) -> Result<(), Vec<String>> {
+    let (mut wrong, mut around) = (Vec::new(), Around::default());
+    rows.into_iter().for_each(|key| around.take(cluster, key));
+    if around.names {
+        names_are_unique(cluster, &mut wrong);
+    }
+    for node in around.nodes {
+        match cluster.node(node) {
+            Some(row) => {
+                node_holds(cluster, row, &mut wrong);
+                usage_is_true(cluster, node, &mut wrong);
+            }
+            None => around.tasks.extend(cluster.tasks_on_node(node).map(|task| task.id)),
+        }
+        if let Some(credential) = cluster.credential(node) {
+            credential_holds(cluster, credential, &mut wrong);
+        }
+    }
+    for service in around.services {
+        match cluster.service(service) {
+            Some(row) => service_holds(cluster, row, &mut wrong),
+            None => around.tasks.extend(cluster.tasks_of_service(service).map(|task| task.id)),
+        }
+    }
+    for task in around.tasks.into_iter().filter_map(|task| cluster.task(task)) {
+        task_holds(cluster, task, &mut wrong);
+    }
+    for deployment in around.deployments.into_iter().filter_map(|id| cluster.deployment(id)) {
+        deployment_holds(deployment, &mut wrong);
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// What rows belong to.
+#[derive(Default)]
+struct Around {
+    names: bool,
+    nodes: BTreeSet<NodeId>,
+    services: BTreeSet<ServiceId>,
+    tasks: BTreeSet<TaskId>,
+    deployments: BTreeSet<DeploymentId>,
+}
+
+impl Around {
+    fn take(&mut self, cluster: &Cluster, key: &Key) {
+        match key {
+            Key::Namespace(_) => self.names = true,
+            Key::Node(node) => {
+                self.names = true;
+                self.nodes.insert(*node);
+            }
+            Key::Credential(node) => drop(self.nodes.insert(*node)),
+            Key::Service(service) => {
+                self.names = true;
+                self.services.insert(*service);
+            }
+            Key::ServiceRevision(service, version) => {
+                self.services.insert(*service);
+                let of = cluster.tasks_of_service(*service).filter(|task| task.version == *version);
+                self.tasks.extend(of.map(|task| task.id));
+            }
+            Key::Task(task) => {
+                self.tasks.insert(*task);
+                if let Some(row) = cluster.task(*task) {
+                    self.services.insert(row.service);
+                    self.nodes.extend(row.node);
+                }
+            }
+            Key::Deployment(deployment) => {
+                self.deployments.insert(*deployment);
+                self.services.extend(cluster.deployment(*deployment).map(|row| row.service));
+            }
+            Key::Receipt(_) => {}
+        }
+    }
+}
+
+fn credential_holds(cluster: &Cluster, credential: &NodeCredential, wrong: &mut Vec<String>) {
+    let node = cluster.node(credential.node);
+    if !node.is_some_and(|n| n.incarnation == credential.incarnation && n.status != NodeStatus::Revoked) {
+        wrong
+            .push(format!("node {} has a credential that no registration of it stands for", credential.node));
+    }
+    if credential.next.is_some_and(|next| next.generation <= credential.current.generation) {
+        wrong.push(format!(
+            "the next credential of node {} is not newer than its current one",
+            credential.node
+        ));
+    }
+}
+
+fn deployment_holds(deployment: &Deployment, wrong: &mut Vec<String>) {
+    if deployment.status.is_terminal() != deployment.completed_at.is_some() {
+        wrong.push(format!("rollout {} has an end and no time of it, or the other way", deployment.id));
+    }
 }
 
 fn names_are_unique(cluster: &Cluster, wrong: &mut Vec<String>) {
@@ -66,6 +157,19 @@ fn names_are_unique(cluster: &Cluster, wrong: &mut Vec<String>) {
         if !cluster.has_namespace(&service.namespace) {
             wrong.push(format!("service {} lives in a namespace that is not there", service.id));
         }
+    }
+}
+
+/// What is taken of a node is what its tasks hold.
+fn usage_is_true(cluster: &Cluster, node: NodeId, wrong: &mut Vec<String>) {
+    let mut usage = NodeUsage::default();
+    for task in cluster.tasks_on_node(node).filter(|task| task.occupies_node()) {
+        usage.reserved += task.requests;
+        usage.tasks += 1;
+        usage.ports.extend(task.ports.iter().map(|port| (port.protocol, port.host_port.get())));
+    }
+    if cluster.index.usage(node).cloned().unwrap_or_default() != usage {
+        wrong.push(format!("the index of what is taken of node {node} is not what the rows say"));
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every source of order is drawn from the seed: which of the ready tasks is polled next, what entropy is. Time moves only
 //! when nothing is ready, straight to the next timer. A crash is the dropping of an actor's futures, wherever they wait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +45,7 @@ struct State {
     random: IdStream,
     schedule: IdStream,
     wall_offset: BTreeMap<Actor, i64>,
+    paused: BTreeSet<Actor>,
     tasks: BTreeMap<u64, Task>,
     timers: BTreeMap<(Duration, u64), Waker>,
     next: u64,
@@ -97,6 +98,7 @@ impl Sim {
             random: IdStream::seeded(seed ^ 0xA5A5_A5A5_A5A5_A5A5),
             schedule: IdStream::seeded(seed),
             wall_offset: BTreeMap::new(),
+            paused: BTreeSet::new(),
             tasks: BTreeMap::new(),
             timers: BTreeMap::new(),
             next: 0,
@@ -141,9 +143,20 @@ impl Sim {
         *lock(&self.shared.state).wall_offset.entry(actor).or_default() += by_micros;
     }
 
-    /// Drops everything that the actor is doing, wherever it waits.
+    /// Stops an actor's process, as a signal does: time goes on, its own clocks too, and it does nothing.
+    pub fn pause(&self, actor: Actor) {
+        lock(&self.shared.state).paused.insert(actor);
+    }
+
+    /// Lets a stopped process go on.
+    pub fn resume(&self, actor: Actor) {
+        lock(&self.shared.state).paused.remove(&actor);
+    }
+
+    /// Drops everything that the actor is doing, wherever it waits. A process that is started after it is not a stopped one.
     pub fn crash(&self, actor: Actor) {
         let mut state = lock(&self.shared.state);
+        state.paused.remove(&actor);
         let ids: Vec<u64> =
             state.tasks.iter().filter(|(_, task)| task.actor == actor).map(|(id, _)| *id).collect();
         let dropped: Vec<Task> = ids.iter().filter_map(|id| state.tasks.remove(id)).collect();
@@ -215,6 +228,13 @@ impl Sim {
         ready.retain(|id| state.tasks.contains_key(id));
         if ready.is_empty() {
             return None;
+        }
+        if !state.paused.is_empty() {
+            let runs = |id: &u64| state.tasks.get(id).is_some_and(|task| !state.paused.contains(&task.actor));
+            let able: Vec<usize> = (0..ready.len()).filter(|at| runs(&ready[*at])).collect();
+            let count = able.len() as u64;
+            let at = (count > 0).then(|| usize::try_from(state.schedule.next_u64() % count).unwrap_or(0))?;
+            return Some(ready.swap_remove(able[at]));
         }
         let at = usize::try_from(state.schedule.next_u64() % ready.len() as u64).unwrap_or(0);
         Some(ready.swap_remove(at))
@@ -375,6 +395,24 @@ mod tests {
         sim.run_for(Duration::from_secs(10));
         assert_eq!(Arc::strong_count(&dropped), 1);
         assert_eq!(sim.elapsed(), Duration::from_secs(11));
+    }
+
+    #[test]
+    fn a_stopped_process_does_nothing_while_time_goes_on() {
+        let sim = Sim::seeded(1);
+        let (env, woken) = (sim.env(Actor(1)), Arc::new(Mutex::new(None)));
+        let (inner, told) = (env.clone(), Arc::clone(&woken));
+        env.spawn(Box::pin(async move {
+            inner.sleep(Duration::from_secs(1)).await;
+            *lock(&told) = Some(inner.monotonic());
+        }));
+        sim.run_for(Duration::from_millis(500));
+        sim.pause(Actor(1));
+        sim.run_for(Duration::from_secs(10));
+        assert_eq!((sim.elapsed(), *lock(&woken)), (Duration::from_millis(10_500), None));
+        sim.resume(Actor(1));
+        sim.run_for(Duration::from_secs(1));
+        assert_eq!(*lock(&woken), Some(Monotonic::from_origin(Duration::from_millis(10_500))));
     }
 
     #[test]

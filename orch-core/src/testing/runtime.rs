@@ -193,6 +193,11 @@ impl FakeRuntime {
         self.end(container, None, Exit { code: Some(code), ..Exit::default() })
     }
 
+    /// A container reaches its own memory limit. Answers whether it ran.
+    pub fn run_out_of_memory(&self, container: &ContainerId) -> bool {
+        self.end(container, None, Exit { code: Some(137), oom_killed: true, ..Exit::default() })
+    }
+
     /// Ends the running container of a task; answers whether there was one.
     pub fn kill_task(&self, task: TaskId, code: i32) -> bool {
         self.running(task).is_some_and(|container| self.kill(&container.id, code))
