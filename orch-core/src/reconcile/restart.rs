@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pass::Pass;
 use super::plan::HeldReason;
-use super::slots::{Place, SlotTasks};
+use super::slots::{Place, SlotTasks, age_key};
 use crate::id::{NodeId, TaskId, TypedId as _};
 use crate::service::{RestartCondition, ServiceSpec, Version};
 use crate::task::{DesiredStatus, FailureKind, Health, Slot, StopCause, Task, TaskStatus};
@@ -38,6 +38,10 @@ fn is_finished(pass: &Pass<'_, '_>, tasks: &SlotTasks) -> bool {
     }
     let Some(last) = tasks.newest_past() else { return false };
     if last.desired != DesiredStatus::Running || !pass.is_up_to_date(last) {
+        return false;
+    }
+    // After a rollback the past may speak of a version that has come back since: what ran after it is to be replaced.
+    if tasks.active.iter().any(|replica| age_key(&replica.task) > age_key(last)) {
         return false;
     }
     match (pass.spec_of(last).template.restart.condition, &last.status) {

@@ -196,3 +196,23 @@ fn replacements_that_keep_failing_beside_an_old_task_wait_longer_and_longer() {
     }
     assert!(waits.len() == 3 && waits.is_sorted(), "{waits:?}");
 }
+
+#[test]
+fn what_ran_after_a_slot_was_finished_is_replaced_and_not_merely_stopped() {
+    let mut spec = web_spec("web", 3);
+    spec.template.restart.condition = RestartCondition::Never;
+    let mut site = Site::settled(&["a", "b"], spec);
+    site.exit(3, 1);
+    site.settle();
+    site.roll_out("web:2", 0, 1);
+    site.settle();
+    site.deployment_is(DeploymentStatus::Succeeded);
+    assert_eq!(site.available(), 3, "{}", site.describe());
+    // A rollback that a person asks for lets one be missing.
+    site.world.execute(orch_core::command::RollBack { service: site.service, to_version: None }).unwrap();
+    site.look();
+    assert_eq!(site.available(), 2, "{}", site.describe());
+    site.settle();
+    site.deployment_is(DeploymentStatus::RolledBack);
+    assert_eq!(site.available(), 3, "{}", site.describe());
+}
