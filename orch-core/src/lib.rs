@@ -1,7 +1,7 @@
 //! # orch-core — a container orchestrator without I/O of its own
 //!
 //! Read in this order: [`cluster`] (what is, and how it changes) → [`command`] (what may be asked, and what follows) →
-//! [`reconcile`] (what should be) → [`schedule`] (where) → [`control_plane`] (the shell around them) → [`converge`]
+//! [`reconcile`] (what should be) → [`schedule`] (where) → [`rehearse`] (what would be) → [`control_plane`] (the shell around them) → [`converge`]
 //! (making it so on a node). [`identity`] stands beside them all.
 //!
 //! Nothing here knows HTTP servers, SQL, Docker or TLS. `cluster`, `command`, `reconcile`, `schedule` and `converge` know
@@ -22,6 +22,7 @@ pub mod name;
 pub mod node;
 pub mod reconcile;
 pub mod record;
+pub mod rehearse;
 pub mod runtime;
 pub mod schedule;
 pub mod secret;

@@ -8,6 +8,7 @@ use orch_core::api::service::SpecRequest;
 
 use super::error::CliError;
 use super::output::Output;
+use super::plan::{self, in_file, plan_all, revision_of};
 use super::validate;
 use super::wait::{WaitArgs, until_done};
 use crate::client::Client;
@@ -20,6 +21,9 @@ pub(super) struct Args {
     /// Only say what would change
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
+    /// Refuse unless the service is at this revision, as `service inspect` shows it
+    #[arg(long, value_name = "REVISION")]
+    if_revision: Option<u64>,
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -27,15 +31,18 @@ pub(super) struct Args {
 pub(super) async fn run(client: &Client, args: &Args, out: &Output) -> Result<(), CliError> {
     // All files are read before the first is sent: a slip in the second leaves nothing half done.
     let services = validate::read(&args.files)?;
+    // Nothing is sent before all of it is known to be acceptable.
+    let plans = plan_all(client, &services, args.if_revision).await?;
+    if !out.is_json() {
+        plans.iter().try_for_each(|plan| plan::tell(plan, out))?;
+    }
+    let options = revision_of(args.if_revision, services.len())?;
     let query = ApplyQuery { dry_run: args.dry_run };
     let mut answers = Vec::new();
     for (file, spec) in services {
         let name = spec.name.clone();
-        let answer = client.call::<Apply>(&[], &query, &SpecRequest { spec }).await.map_err(|error| {
-            let mut error = CliError::from(error);
-            error.message = format!("{file}: service {name}: {}", error.message);
-            error
-        })?;
+        let answer = client.call_with::<Apply>(&[], &query, &SpecRequest { spec }, &options).await;
+        let answer = answer.map_err(|error| in_file(&file, &name, error))?;
         if !out.is_json() {
             tell(&answer, out)?;
         }
@@ -63,19 +70,14 @@ pub(super) async fn run(client: &Client, args: &Args, out: &Output) -> Result<()
     result
 }
 
+/// What was done. What differed was told before.
 fn tell(answer: &ApplyAnswer, out: &Output) -> Result<(), CliError> {
-    let name = &answer.service.spec.name;
-    let would = if answer.dry_run { "would be " } else { "" };
-    let version = answer.service.deployment_version;
-    if answer.created {
-        out.line(format!("{name}: {would}created, version {version}"))?;
-    } else if answer.changes.is_empty() {
-        return out.line(format!("{name}: unchanged, version {version}"));
-    } else {
-        out.line(format!("{name}: {would}changed, version {version}"))?;
+    let (name, version) = (&answer.service.spec.name, answer.service.deployment_version);
+    match (answer.created, answer.changes.is_empty()) {
+        _ if answer.dry_run => Ok(()),
+        (true, _) => out.line(format!("{name}: created, version {version}")),
+        // The plan said so.
+        (false, true) => Ok(()),
+        (false, false) => out.line(format!("{name}: changed, version {version}")),
     }
-    for change in &answer.changes {
-        out.line(format!("  {change}"))?;
-    }
-    Ok(())
 }

@@ -15,6 +15,7 @@ mod logs;
 mod namespace;
 mod node;
 mod output;
+mod plan;
 mod resolve;
 mod rollback;
 mod rollout;
@@ -57,6 +58,8 @@ enum Verb {
     Version,
     /// Check deploy files without a server
     Validate(validate::Args),
+    /// Say what a deploy would do: what differs, where replicas would go, in which order, and what would not fit
+    Plan(plan::Args),
     /// Create services, or change them to what the files say
     Deploy(deploy::Args),
     /// List and inspect services
@@ -138,6 +141,7 @@ fn dispatch(cli: Cli, out: &Output) -> Result<(), CliError> {
         let client = || global.client();
         match verb {
             Verb::Version => version::run(&global, out).await,
+            Verb::Plan(args) => plan::run(&client()?, &args, out).await,
             Verb::Deploy(args) => deploy::run(&client()?, &args, out).await,
             Verb::Service(verb) => service::run(&client()?, &verb, out).await,
             Verb::Scale(args) => scale::run(&client()?, &args, out).await,

@@ -55,6 +55,31 @@ fn deployment(status: &str) -> Value {
         "created_at": TIME, "updated_at": TIME})
 }
 
+fn plan() -> Value {
+    json!({"service": service(2), "action": "change", "from_version": 1, "rollout": true, "handover": "start_first",
+        "max_unavailable": 0, "max_surge": 1, "at_least_seconds": 5, "ending": "waits",
+        "changes": [{"field": "template.image", "kind": "changed", "before": "\"web:0\"", "after": "\"web:1\""},
+            {"field": "template.env.MODE", "kind": "added", "after": "\"fast\""}],
+        "steps": [{"round": 1, "after_seconds": 0, "action": "start", "slot": 1, "node": "node-b"},
+            {"round": 2, "after_seconds": 5, "action": "stop", "slot": 1, "node": "node-a", "note": "replaced by another version"}],
+        "unplaced": [{"slot": 2, "reason": "2 nodes: 1 draining, 1 lacks cpu (needs 3000m, has 1000m)",
+            "nodes": [{"node": "node-a", "reason": "draining"}, {"node": "node-b", "reason": "lacks cpu (needs 3000m, has 1000m)"}]}],
+        "held": [{"slot": 2, "reason": "no node fits"}]})
+}
+
+const PLANNED: &str = "\
+web: would be changed, version 1 → 2
+  ~ template.image: \"web:0\" → \"web:1\"
+  + template.env.MODE: \"fast\"
+  rollout: each new replica serves before its old one stops; at most 1 more and 0 fewer than wanted meanwhile
+         now  + web.1 on node-b
+    after 5s  - web.1 on node-a: replaced by another version
+  ! web.2 fits nowhere: 2 nodes: 1 draining, 1 lacks cpu (needs 3000m, has 1000m)
+      node-a: draining
+      node-b: lacks cpu (needs 3000m, has 1000m)
+  it takes at least 5s
+";
+
 fn node() -> Value {
     let amount = json!({"cpu": 4000, "memory": 8_589_934_592_u64});
     json!({"id": NODE, "hostname": NODE_NAME, "advertise_address": "10.0.0.1", "capacity": amount, "allocatable": amount,
@@ -80,6 +105,7 @@ async fn cluster(statuses: &'static [&'static str], tasks: Vec<Value>) -> Server
                 json!({"service": service(2), "deployment": deployment("pending"), "created": false,
                 "changes": ["template.image: \"web:0\" → \"web:1\""]})
             }
+            ("POST", "/plan") => plan(),
             ("GET", "/nodes") => json!({"nodes": [node()]}),
             ("GET", "/services") => json!({"services": [service(2)]}),
             ("GET", "/tasks") => json!({"tasks": tasks}),
@@ -207,11 +233,12 @@ async fn deploy_says_what_changed_and_sends_the_spec_once() {
     let (_folder, path) = file("name: web\nimage: web:1\nreplicas: 2\n");
     let ended = orch(&["deploy", path.to_str().unwrap()], &[("ORCH_SERVER_URL", &server.url)]).await;
     assert!(ended.status.success(), "{}", stderr(&ended));
-    assert_eq!(stdout(&ended), "web: changed, version 2\n  template.image: \"web:0\" → \"web:1\"\n");
+    assert_eq!(stdout(&ended), format!("{PLANNED}web: changed, version 2\n"));
     let asked = server.asked();
-    assert_eq!((asked.len(), asked[0].path.as_str()), (1, "/v1/apply"));
-    assert_eq!(asked[0].json()["spec"]["replicas"], 2);
-    assert!(asked[0].header("idempotency-key").is_some());
+    let paths: Vec<_> = asked.iter().map(|asked| asked.path.as_str()).collect();
+    assert_eq!(paths, ["/v1/plan", "/v1/apply"]);
+    assert_eq!(asked[1].json()["spec"]["replicas"], 2);
+    assert!(asked[1].header("idempotency-key").is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -308,6 +335,42 @@ async fn a_rollout_is_steered_with_a_reason_and_can_be_waited_for() {
     assert!(steered.iter().all(|asked| asked.header("idempotency-key").is_some()));
     let ended = orch(&["rollout", "pause"], &env).await;
     assert_eq!(ended.status.code(), Some(64));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_all_and_writes_nothing_and_its_exit_code_tells_if_asked() {
+    let server = cluster(&["running"], vec![]).await;
+    let env = [("ORCH_SERVER_URL", server.url.as_str())];
+    let (_folder, path) = file("name: web\nimage: web:1\nreplicas: 2\n");
+    let path = path.to_str().unwrap();
+    let ended = orch(&["plan", path], &env).await;
+    assert_eq!(
+        stdout(&ended),
+        format!("{PLANNED}Plan: 0 to create, 1 to change, 0 unchanged; nothing was written\n"),
+        "{}",
+        stderr(&ended)
+    );
+    assert_eq!(ended.status.code(), Some(0));
+    let ended = orch(&["plan", path, "--detailed-exitcode", "--if-revision", "7"], &env).await;
+    assert_eq!((ended.status.code(), stderr(&ended).as_str()), (Some(3), ""));
+    let asked = server.asked();
+    assert!(asked.iter().all(|asked| asked.path == "/v1/plan"), "{asked:?}");
+    assert_eq!(asked[1].header("if-match"), Some("\"7\""));
+    let (_other, second) = file("name: api\nimage: web:1\n");
+    let ended = orch(&["deploy", path, second.to_str().unwrap(), "--if-revision", "7"], &env).await;
+    assert_eq!(ended.status.code(), Some(64));
+    assert!(stderr(&ended).contains("about one service"), "{}", stderr(&ended));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_of_several_services_is_told_at_once_and_nothing_is_sent() {
+    let server = Server::start(|_, _| error(400, "invalid_argument")).await;
+    let (_folder, path) = file("name: web\nimage: web:1\n---\nname: api\nimage: web:1\n");
+    let ended = orch(&["deploy", path.to_str().unwrap(), "--server", &server.url], &[]).await;
+    let told = stderr(&ended);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(told.contains("service web: ") && told.contains("service api: "), "{told}");
+    assert!(server.asked().iter().all(|asked| asked.path == "/v1/plan"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Force, agent, apply, audit, deployment, discovery, event, logs, namespace, node, service, task, version,
+    Force, agent, apply, audit, deployment, discovery, event, logs, namespace, node, plan, service, task,
+    version,
 };
 use crate::identity::Action;
 
@@ -215,6 +216,8 @@ endpoints! {
     UpdateService = Put "/v1/services/{id}", User(A::UpdateService), (apply::ApplyQuery, service::SpecRequest) => 200 apply::ApplyAnswer, Prompt;
     /// Creates or changes a service by name, or says what that would do.
     Apply = Post "/v1/apply", User(A::UpdateService), (apply::ApplyQuery, service::SpecRequest) => 200 apply::ApplyAnswer, Prompt;
+    /// What an apply would do: the difference, the placements and the order, by the code that would do it. Writes nothing.
+    Plan = Post "/v1/plan", User(A::UpdateService), (Nothing, service::SpecRequest) => 200 plan::PlanAnswer, Prompt;
     /// Takes a service down. Idempotent.
     DeleteService = Delete "/v1/services/{id}", User(A::DeleteService), (Nothing, Nothing) => 204 Nothing, Prompt;
     /// Where a service is reached.

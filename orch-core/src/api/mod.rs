@@ -16,6 +16,7 @@ pub mod event;
 pub mod logs;
 pub mod namespace;
 pub mod node;
+pub mod plan;
 pub mod quantity;
 pub mod service;
 pub mod spec;

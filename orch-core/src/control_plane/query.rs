@@ -6,10 +6,13 @@ use std::sync::Arc;
 use super::liveness::NodeLiveness;
 use super::shared::Shared;
 use crate::cluster::Cluster;
-use crate::id::{NodeId, ServiceId};
-use crate::identity::{Action, Authorized, Scope};
+use crate::command::{ApplyService, Ctx, Rejection};
+use crate::env::EnvExt as _;
+use crate::id::{IdStream, NodeId, ServiceId};
+use crate::identity::{Action, Authorized, Principal, RequestContext, Scope};
 use crate::name::Namespace;
 use crate::reconcile::Held;
+use crate::rehearse::{Rehearsal, rehearse};
 use crate::time::Timestamp;
 
 /// Marks what a permit for reading is for.
@@ -31,6 +34,8 @@ queries! {
     ReadNodes: ReadNodes;
     /// Services, deployments, tasks, endpoints.
     ReadServices: ReadServices;
+    /// What a change would do.
+    PlanChanges: UpdateService;
     /// Logs.
     ReadLogs: ReadLogs;
     /// Events.
@@ -107,6 +112,25 @@ impl View {
             Some(row) if self.visible(&row.namespace) => self.shared.published.held(service).to_vec(),
             _ => Vec::new(),
         }
+    }
+
+    /// What an apply would do, tried on this image by the code that would do it. Writes nothing.
+    ///
+    /// # Errors
+    /// As the apply would be rejected.
+    pub fn rehearse(&self, command: ApplyService) -> Result<Rehearsal, Rejection> {
+        let parts = &self.shared.parts;
+        let mut ids = IdStream::seeded(parts.env.random_u64());
+        let mut ctx = Ctx {
+            now: self.now(),
+            ids: &mut ids,
+            revision: self.cluster.revision().next(),
+            principal: &Principal::System("planner"),
+            scope: &self.scope,
+            request: &RequestContext::default(),
+            policy: &parts.policy,
+        };
+        rehearse(&self.cluster, command, parts.scheduler.as_ref(), &mut ctx)
     }
 }
 

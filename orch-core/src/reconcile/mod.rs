@@ -19,6 +19,7 @@ mod rollout;
 mod scale;
 mod slots;
 
+pub use pass::Handover;
 pub use plan::{Held, HeldReason, Plan, Step};
 
 use crate::cluster::Cluster;

@@ -23,13 +23,36 @@ pub(super) const CHANGES_MAX: usize = 2_000;
 
 /// How a task takes the place of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Handover {
+pub enum Handover {
     /// The new one first; the old one goes once the new one serves.
     StartFirst,
     /// The old one makes room: both want the same host port.
     StopFirst,
     /// The old one must be known to be at its end before the new one is made.
     OneOwner,
+}
+
+impl Handover {
+    /// How the tasks of a spec take each other's place.
+    #[must_use]
+    pub fn of(spec: &ServiceSpec) -> Self {
+        let fixed = || spec.template.ports.iter().any(|port| matches!(port.publish, Publish::Fixed(_)));
+        match spec.stateful {
+            true => Self::OneOwner,
+            false if fixed() => Self::StopFirst,
+            false => Self::StartFirst,
+        }
+    }
+
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StartFirst => "start_first",
+            Self::StopFirst => "stop_first",
+            Self::OneOwner => "one_owner",
+        }
+    }
 }
 
 /// A version that tasks are to be made of.
@@ -137,14 +160,7 @@ impl<'a, 'c> Pass<'a, 'c> {
     }
 
     pub(super) fn handover(&self) -> Handover {
-        let fixed = |spec: &ServiceSpec| {
-            spec.template.ports.iter().any(|port| matches!(port.publish, Publish::Fixed(_)))
-        };
-        match &self.service.spec {
-            spec if spec.stateful => Handover::OneOwner,
-            spec if fixed(spec) => Handover::StopFirst,
-            _ => Handover::StartFirst,
-        }
+        Handover::of(&self.service.spec)
     }
 
     /// The slots that should have a task.

@@ -3,7 +3,11 @@
 use std::fmt;
 
 use super::Misfit;
-use crate::service::{Constraint, Protocol};
+use super::filter::{Demand, admits, fits};
+use crate::cluster::{Cluster, NodeUsage};
+use crate::name::NodeName;
+use crate::node::Node;
+use crate::service::{Constraint, Protocol, ServiceSpec};
 
 /// The nodes that cannot take a task, counted by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +28,26 @@ impl<'a> Reasons<'a> {
             None => self.counts.push((misfit, 1)),
         }
     }
+}
+
+/// Each node that cannot take one more task of `spec`, by name, with what it lacks.
+#[must_use]
+pub fn unfit_nodes(cluster: &Cluster, spec: &ServiceSpec) -> Vec<(NodeName, String)> {
+    let demand = Demand::of_spec(spec);
+    let untouched = NodeUsage::default();
+    let lacks = |node: &Node| {
+        let usage = cluster.index().usage(node.id).unwrap_or(&untouched);
+        let misfit = admits(node, &spec.constraints).and_then(|()| fits(node, usage, &demand)).err()?;
+        let mut reasons = Reasons::default();
+        reasons.add(misfit);
+        let text = reasons.to_string();
+        // Of one node the count says nothing.
+        Some(text.strip_prefix("1 node: 1 ").unwrap_or(&text).to_owned())
+    };
+    let mut unfit: Vec<_> =
+        cluster.nodes().filter_map(|node| Some((node.name.clone(), lacks(node)?))).collect();
+    unfit.sort();
+    unfit
 }
 
 /// Whether two explanations differ in no more than how much is free: not worth writing anew.

@@ -55,6 +55,7 @@ fn routes() -> Routes {
         .mount::<ep::GetService, _>(h::services::get)
         .mount::<ep::UpdateService, _>(h::services::update)
         .mount::<ep::Apply, _>(h::services::apply)
+        .mount::<ep::Plan, _>(h::services::plan)
         .mount::<ep::DeleteService, _>(h::services::delete)
         .mount::<ep::ScaleService, _>(h::services::scale)
         .mount::<ep::GetWhy, _>(h::services::why)

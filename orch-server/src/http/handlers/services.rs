@@ -5,10 +5,11 @@ use http::HeaderMap;
 use http::header::IF_MATCH;
 use orch_core::api::apply::{ApplyAnswer, ApplyQuery};
 use orch_core::api::endpoint::{self as ep, Endpoint, Nothing};
+use orch_core::api::plan::PlanAnswer;
 use orch_core::api::service::{Held, ServiceAnswer, ServicesAnswer, SpecRequest, WhyAnswer};
 use orch_core::cluster::Revision;
 use orch_core::command::{self, ApplyService, FieldPath, Rejection, apply_service::ApplyTarget};
-use orch_core::control_plane::query::ReadServices;
+use orch_core::control_plane::query::{PlanChanges, ReadServices};
 
 use super::super::App;
 use super::super::body::Answer;
@@ -52,6 +53,14 @@ pub(crate) async fn update(
 
 pub(crate) async fn apply(State(app): State<App>, call: Call<ep::Apply, ApplyService>) -> Reply<ep::Apply> {
     apply_to(app, call, ApplyTarget::Name).await
+}
+
+pub(crate) async fn plan(State(app): State<App>, call: Call<ep::Plan, PlanChanges>) -> Reply<ep::Plan> {
+    let (spec, expected) = (call.body.parse()?, if_match(&call.headers)?);
+    let (namespace, target) = (call.namespace, ApplyTarget::Name);
+    let command = ApplyService { namespace, target, spec, expected, dry_run: true };
+    let tried = app.control.read(&call.permit).rehearse(command)?;
+    Ok(Answer(PlanAnswer::from(&tried)))
 }
 
 async fn apply_to<E>(app: App, call: Call<E, ApplyService>, target: ApplyTarget) -> Reply<E>

@@ -66,3 +66,53 @@ async fn a_repeated_request_with_its_idempotency_key_makes_one_service() {
     assert_eq!((reused.status.as_u16(), reused.code().as_str()), (409, "conflict"));
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_plan_says_what_would_happen_and_writes_nothing() {
+    let world = World::start().await;
+    world.register("node-a").await;
+    let spec = |image: &str, replicas: u32, cpu: &str| {
+        json!({"spec": {"name": "web", "image": image, "replicas": replicas,
+            "resource_requirements": {"requests": {"cpu": cpu, "memory": "64Mi"}, "limits": {"cpu": cpu, "memory": "64Mi"}}}})
+    };
+    let plan = world.post("/v1/plan", &spec("web:1", 3, "1500m")).await.expect(200);
+    assert_eq!((plan["action"].as_str(), plan["ending"].as_str()), (Some("create"), Some("waits")));
+    assert_eq!(plan["steps"][0]["action"], "start");
+    assert_eq!(plan["steps"][0]["node"], "node-a");
+    assert_eq!(plan["unplaced"][0]["slot"], 3);
+    assert_eq!(
+        plan["unplaced"][0]["nodes"],
+        json!([{"node": "node-a", "reason": "lacks cpu (needs 1500m, has 1000m)"}])
+    );
+    assert_eq!(world.control.image().services().count(), 0);
+
+    let made = world.post("/v1/apply", &spec("web:1", 2, "100m")).await.expect(200);
+    let revision = world.control.image().revision();
+    let same = world.post("/v1/plan", &spec("web:1", 2, "100m")).await.expect(200);
+    assert_eq!((same["action"].as_str(), same["changes"].as_array().map(Vec::len)), (Some("none"), Some(0)));
+    let change = world.post("/v1/plan", &spec("web:2", 2, "100m")).await.expect(200);
+    assert_eq!(
+        change["changes"],
+        json!([{"field": "template.image", "kind": "changed", "before": "\"web:1\"", "after": "\"web:2\""}])
+    );
+    assert_eq!((change["from_version"].as_u64(), change["rollout"].as_bool()), (Some(1), Some(true)));
+    assert!(world.control.image().revision() >= revision);
+    assert_eq!(world.control.image().services().next().unwrap().version.0, 1);
+
+    let admin = world.token(Role::Admin);
+    let stale = (made["service"]["revision"].as_u64().unwrap() + 1000).to_string();
+    let body = spec("web:2", 2, "100m").to_string();
+    let refused = world.send("POST", "/v1/plan", Some(&admin), &[("if-match", &stale)], body).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "conflict"));
+    let denied = json!({"spec": {"name": "web", "image": "web:2",
+        "security_context": {"privileged": true, "host_network": true, "host_pid": true}}});
+    let denied = world.post("/v1/plan", &denied).await;
+    assert_eq!(denied.status.as_u16(), 400);
+    assert_eq!(
+        denied.json()["error"]["details"]["violations"].as_array().map(Vec::len),
+        Some(3),
+        "{}",
+        denied.text
+    );
+    world.stop().await;
+}
