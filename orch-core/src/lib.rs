@@ -32,6 +32,7 @@ pub mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod why;
 
 /// An error of a backend, whatever it is.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

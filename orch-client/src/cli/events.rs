@@ -81,7 +81,7 @@ pub(super) async fn run(client: &Client, args: &Args, out: &Output) -> Result<()
 }
 
 /// One line an event: for people in words, for programs one JSON object.
-fn tell(event: &Event, out: &Output) -> Result<(), CliError> {
+pub(super) fn tell(event: &Event, out: &Output) -> Result<(), CliError> {
     if out.is_json() {
         let text = serde_json::to_string(event).map_err(|e| CliError::failed(e.to_string()))?;
         return out.raw(&text);

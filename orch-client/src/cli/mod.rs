@@ -26,6 +26,7 @@ mod validate;
 mod version;
 mod wait;
 mod whoami;
+mod why;
 
 use std::process::ExitCode;
 
@@ -43,7 +44,7 @@ use output::Output;
     disable_help_subcommand = false,
     arg_required_else_help = true,
     max_term_width = 110,
-    after_help = "Begin with:\n  orch deploy web.yaml --wait     say what should run, and watch it come up\n  orch service ps web             where its replicas are\n  orch logs web -f                what they say"
+    after_help = "Begin with:\n  orch deploy web.yaml --wait     say what should run, and watch it come up\n  orch service ps web             where its replicas are\n  orch why web                    why it is not as it should be\n  orch logs web -f                what they say"
 )]
 struct Cli {
     #[command(flatten)]
@@ -75,6 +76,8 @@ enum Verb {
     Delete(delete::Args),
     /// Where a service is reached
     Endpoints(endpoints::Args),
+    /// Why a service, a replica, a task or a node is as it is
+    Why(why::Args),
     /// What containers print
     Logs(logs::Args),
     /// What happened
@@ -149,6 +152,7 @@ fn dispatch(cli: Cli, out: &Output) -> Result<(), CliError> {
             Verb::Rollback(args) => rollback::run(&client()?, &args, out).await,
             Verb::Delete(args) => delete::run(&client()?, &args, out).await,
             Verb::Endpoints(args) => endpoints::run(&client()?, &args, out).await,
+            Verb::Why(args) => why::run(&client()?, &args, out).await,
             Verb::Logs(args) => logs::run(&client()?, &args, out).await,
             Verb::Events(args) => events::run(&client()?, &args, out).await,
             Verb::Audit(args) => audit::run(&client()?, &args, out).await,

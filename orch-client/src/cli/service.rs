@@ -1,7 +1,7 @@
 //! `orch service …`: what there is.
 
 use clap::Subcommand;
-use orch_core::api::endpoint::{ListNodes, ListServices, ListTasks, Nothing};
+use orch_core::api::endpoint::{GetWhy, ListNodes, ListServices, ListTasks, Nothing};
 use orch_core::api::service::{Service, ServiceAnswer, ServicesAnswer};
 use orch_core::api::spec::{Constraint, HealthCheck, Mount, Strategy};
 use orch_core::api::task::{Task, TasksAnswer, TasksQuery};
@@ -83,6 +83,13 @@ async fn inspect(client: &Client, name: &str, out: &Output) -> Result<(), CliErr
     let service = resolve::service(client, name).await?;
     if out.is_json() {
         return out.json(&ServiceAnswer { service });
+    }
+    let why = client.call::<GetWhy>(&[&service.id], &Nothing {}, &Nothing {}).await?.why;
+    if !why.fine && !why.summary.is_empty() {
+        out.line(&why.summary)?;
+        if why.causes.len() > 1 {
+            out.note(format!("more of it: orch why {name}"));
+        }
     }
     let spec = &service.spec;
     let list = |items: &[String]| items.join(" ");

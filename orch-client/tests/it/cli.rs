@@ -55,6 +55,12 @@ fn deployment(status: &str) -> Value {
         "created_at": TIME, "updated_at": TIME})
 }
 
+/// Something is wrong, in two links.
+fn why(key: &str, id: &str) -> Value {
+    json!({key: id, "held": [], "fine": false, "summary": format!("{key} is not well: it failed"),
+        "causes": [{"about": "web.1", "text": "it failed", "since": TIME}, {"about": "web.1", "text": "waiting"}]})
+}
+
 fn plan() -> Value {
     json!({"service": service(2), "action": "change", "from_version": 1, "rollout": true, "handover": "start_first",
         "max_unavailable": 0, "max_surge": 1, "at_least_seconds": 5, "ending": "waits",
@@ -109,7 +115,14 @@ async fn cluster(statuses: &'static [&'static str], tasks: Vec<Value>) -> Server
             ("GET", "/nodes") => json!({"nodes": [node()]}),
             ("GET", "/services") => json!({"services": [service(2)]}),
             ("GET", "/tasks") => json!({"tasks": tasks}),
-            ("GET", path) if path.ends_with("/why") => json!({"service_id": SERVICE, "held": []}),
+            ("GET", path) if path == format!("/services/{SERVICE}/why") => why("service_id", SERVICE),
+            ("GET", path) if path == format!("/nodes/{NODE}/why") => why("node_id", NODE),
+            ("GET", path) if path.ends_with("/why") && path.starts_with("/tasks/") && path.contains("-0000000001") => {
+                why("task_id", &path[7..43])
+            }
+            ("GET", path) if path.ends_with("/why") => return error(404, "not_found"),
+            ("GET", "/events") => json!({"events": [{"id": NODE, "type": "task.failed", "severity": "warning",
+                "source": "agent", "message": "web.1 failed", "timestamp": TIME}]}),
             ("GET", path) if path.starts_with("/rollouts/") => rollout(),
             ("GET", path) if path.starts_with("/services/") => json!({"service": service(2)}),
             ("POST", path) if path.ends_with("/rollout/pause") => {
@@ -371,6 +384,35 @@ async fn what_is_refused_of_several_services_is_told_at_once_and_nothing_is_sent
     assert_eq!(ended.status.code(), Some(1));
     assert!(told.contains("service web: ") && told.contains("service api: "), "{told}");
     assert!(server.asked().iter().all(|asked| asked.path == "/v1/plan"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_is_answered_for_services_replicas_tasks_and_nodes_by_name_or_id() {
+    let server = cluster(&["running"], vec![task(1, 2, "failed", Some(NODE))]).await;
+    let env = [("ORCH_SERVER_URL", server.url.as_str())];
+    let task_id = task(1, 2, "failed", None)["id"].as_str().unwrap().to_owned();
+    for (target, key) in [
+        ("web", "service_id"),
+        ("service/web", "service_id"),
+        (SERVICE, "service_id"),
+        ("web.1", "task_id"),
+        (&task_id, "task_id"),
+        (NODE, "node_id"),
+        (&format!("node/{NODE_NAME}"), "node_id"),
+    ] {
+        let ended = orch(&["why", target], &env).await;
+        let told = stdout(&ended);
+        assert_eq!(ended.status.code(), Some(0), "{target}: {}", stderr(&ended));
+        let lines: Vec<_> = told.lines().collect();
+        assert_eq!(lines[0], format!("{key} is not well: it failed"), "{target}");
+        assert!(lines[1].starts_with("  web.1: it failed (") && lines[2] == "  web.1: waiting", "{told}");
+        assert!(lines[3] == "Last events:" && lines[4].ends_with("web.1 failed"), "{told}");
+    }
+    let ended = orch(&["why", "wob"], &env).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(stderr(&ended).contains("`wob` is no service or task"), "{}", stderr(&ended));
+    let ended = orch(&["service", "inspect", "web"], &env).await;
+    assert_eq!(stdout(&ended).lines().next(), Some("service_id is not well: it failed"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Force, agent, apply, audit, deployment, discovery, event, logs, namespace, node, plan, service, task,
-    version,
+    version, why,
 };
 use crate::identity::Action;
 
@@ -222,8 +222,12 @@ endpoints! {
     DeleteService = Delete "/v1/services/{id}", User(A::DeleteService), (Nothing, Nothing) => 204 Nothing, Prompt;
     /// Where a service is reached.
     GetEndpoints = Get "/v1/services/{id}/endpoints", User(A::ReadServices), (discovery::EndpointsQuery, Nothing) => 200 discovery::ServiceEndpoints, Prompt;
-    /// What a service waits for.
-    GetWhy = Get "/v1/services/{id}/why", User(A::ReadServices), (Nothing, Nothing) => 200 service::WhyAnswer, Prompt;
+    /// Why a service is as it is, and what it waits for.
+    GetWhy = Get "/v1/services/{id}/why", User(A::ReadServices), (Nothing, Nothing) => 200 why::WhyAnswer, Prompt;
+    /// Why a task is where it is.
+    GetTaskWhy = Get "/v1/tasks/{id}/why", User(A::ReadServices), (Nothing, Nothing) => 200 why::TaskWhyAnswer, Prompt;
+    /// Why a node is as it is, and what its drain waits for.
+    GetNodeWhy = Get "/v1/nodes/{id}/why", User(A::ReadNodes), (Nothing, Nothing) => 200 why::NodeWhyAnswer, Prompt;
     /// Changes a service's replica count.
     ScaleService = Post "/v1/services/{id}/scale", User(A::ScaleService), (Force, service::ScaleRequest) => 200 service::ServiceAnswer, Prompt;
     /// Rolls out another image.

@@ -24,6 +24,7 @@ pub mod strict;
 pub mod task;
 pub mod time;
 pub mod version;
+pub mod why;
 mod word;
 
 pub use quantity::{Cpu, Memory, Resources};

@@ -100,15 +100,6 @@ impl ScaleRequest {
     }
 }
 
-/// What a service waits for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WhyAnswer {
-    /// Which service.
-    pub service_id: String,
-    /// What was not done, and why; empty: nothing is held.
-    pub held: Vec<Held>,
-}
-
 /// One thing that was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {

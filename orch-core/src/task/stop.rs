@@ -40,7 +40,7 @@ impl StopCause {
 impl fmt::Display for StopCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Outdated => "another version takes its place",
+            Self::Outdated => "a newer task takes its place",
             Self::Drained => "its node is drained",
             Self::NodeLost => "its node is lost",
             Self::Unhealthy => "it does not serve",

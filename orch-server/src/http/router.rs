@@ -59,6 +59,8 @@ fn routes() -> Routes {
         .mount::<ep::DeleteService, _>(h::services::delete)
         .mount::<ep::ScaleService, _>(h::services::scale)
         .mount::<ep::GetWhy, _>(h::services::why)
+        .mount::<ep::GetTaskWhy, _>(h::tasks::why)
+        .mount::<ep::GetNodeWhy, _>(h::nodes::why)
         .mount::<ep::GetEndpoints, _>(h::discovery::endpoints)
         .mount::<ep::ListDiscovery, _>(h::discovery::list)
         .mount::<ep::GetDiscovery, _>(h::discovery::by_name)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use orch_core::api::endpoint::{self as ep, Endpoint, Nothing};
 use orch_core::api::node::{DrainStatus, DrainStatusAnswer, Node, NodeAnswer, NodesAnswer};
+use orch_core::api::why::NodeWhyAnswer;
 use orch_core::command::{self, Command, Rejection};
 use orch_core::control_plane::query::{ReadNodes, View};
 use orch_core::id::NodeId;
@@ -98,4 +99,15 @@ pub(crate) async fn remove(
     let command = command::RemoveNode { node: call.id()? };
     app.control.execute_with(call.permit, command, call.options).await?;
     Ok(Answer(Nothing {}))
+}
+
+pub(crate) async fn why(
+    State(app): State<App>,
+    call: Call<ep::GetNodeWhy, ReadNodes>,
+) -> Reply<ep::GetNodeWhy> {
+    let view = app.control.read(&call.permit);
+    let node = find(&view, call.id()?)?;
+    let (held, visible) = (|service| view.held(service), |namespace: &_| view.visible(namespace));
+    let why = orch_core::why::node(view.cluster(), node, held, visible).into();
+    Ok(Answer(NodeWhyAnswer { node_id: node.id.to_string(), why }))
 }

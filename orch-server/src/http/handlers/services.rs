@@ -6,7 +6,8 @@ use http::header::IF_MATCH;
 use orch_core::api::apply::{ApplyAnswer, ApplyQuery};
 use orch_core::api::endpoint::{self as ep, Endpoint, Nothing};
 use orch_core::api::plan::PlanAnswer;
-use orch_core::api::service::{Held, ServiceAnswer, ServicesAnswer, SpecRequest, WhyAnswer};
+use orch_core::api::service::{Held, ServiceAnswer, ServicesAnswer, SpecRequest};
+use orch_core::api::why::WhyAnswer;
 use orch_core::cluster::Revision;
 use orch_core::command::{self, ApplyService, FieldPath, Rejection, apply_service::ApplyTarget};
 use orch_core::control_plane::query::{PlanChanges, ReadServices};
@@ -103,6 +104,8 @@ pub(crate) async fn scale(
 pub(crate) async fn why(State(app): State<App>, call: Call<ep::GetWhy, ReadServices>) -> Reply<ep::GetWhy> {
     let view = app.control.read(&call.permit);
     let service = service(&view, call.id()?)?;
-    let held = view.held(service.id).iter().map(Held::from).collect();
-    Ok(Answer(WhyAnswer { service_id: service.id.to_string(), held }))
+    let held = view.held(service.id);
+    let why = orch_core::why::service(view.cluster(), service, &held).into();
+    let held = held.iter().map(Held::from).collect();
+    Ok(Answer(WhyAnswer { service_id: service.id.to_string(), held, why }))
 }

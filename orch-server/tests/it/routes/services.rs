@@ -116,3 +116,37 @@ async fn a_plan_says_what_would_happen_and_writes_nothing() {
     );
     world.stop().await;
 }
+
+#[tokio::test]
+async fn why_follows_from_what_is_held_and_does_not_cross_namespaces() {
+    let world = World::start().await;
+    let (node, _) = world.register("node-a").await;
+    let big =
+        json!({"requests": {"cpu": "9000m", "memory": "64Mi"}, "limits": {"cpu": "9000m", "memory": "64Mi"}});
+    let body =
+        json!({"spec": {"name": "web", "image": "web:1", "replicas": 1, "resource_requirements": big}});
+    let made = world.post("/v1/services", &body).await.expect(201);
+    let id = made["service"]["id"].as_str().unwrap().to_owned();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let why = loop {
+        let why = world.get(&format!("/v1/services/{id}/why")).await.expect(200);
+        if why["held"].as_array().is_some_and(|held| !held.is_empty()) {
+            break why;
+        }
+        assert!(std::time::Instant::now() < end, "{why}");
+        tokio::task::yield_now().await;
+    };
+    let lacks = "no node fits: 1 node: 1 lacks cpu (needs 9000m, has 4000m)";
+    assert_eq!(why["summary"], format!("0 of 1 replicas of web serve; web.1: {lacks}"));
+    assert_eq!((why["fine"].as_bool(), why["causes"].as_array().map(Vec::len)), (Some(false), Some(1)));
+    let task = world.control.image().tasks().next().unwrap().id;
+    let of_task = world.get(&format!("/v1/tasks/{task}/why")).await.expect(200);
+    assert_eq!(of_task["summary"], format!("web.1 is pending: {lacks}"));
+    let of_node = world.get(&format!("/v1/nodes/{node}/why")).await.expect(200);
+    assert_eq!(of_node["fine"], true);
+    world.post("/v1/namespaces", &json!({"name": "team-a"})).await.expect(201);
+    for path in [format!("/v1/services/{id}/why"), format!("/v1/tasks/{task}/why")] {
+        assert_eq!(world.get(&format!("{path}?namespace=team-a")).await.status.as_u16(), 404);
+    }
+    world.stop().await;
+}
