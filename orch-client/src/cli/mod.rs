@@ -11,12 +11,14 @@ mod endpoints;
 mod error;
 mod events;
 mod global;
+mod history;
 mod logs;
 mod namespace;
 mod node;
 mod output;
 mod plan;
 mod resolve;
+mod restart;
 mod rollback;
 mod rollout;
 mod scale;
@@ -70,6 +72,10 @@ enum Verb {
     Scale(scale::Args),
     /// Roll out another image; look at a rollout, pause it, let it go on, or break it off
     Rollout(rollout::Args),
+    /// Replace every replica, one after the other, without a change
+    Restart(restart::Args),
+    /// The versions of a service: who made them, when, and what changed
+    History(history::Args),
     /// Go back to an earlier version
     Rollback(rollback::Args),
     /// Take services down
@@ -149,6 +155,8 @@ fn dispatch(cli: Cli, out: &Output) -> Result<(), CliError> {
             Verb::Service(verb) => service::run(&client()?, &verb, out).await,
             Verb::Scale(args) => scale::run(&client()?, &args, out).await,
             Verb::Rollout(args) => rollout::run(&client()?, &args, out).await,
+            Verb::Restart(args) => restart::run(&client()?, &args, out).await,
+            Verb::History(args) => history::run(&client()?, &args, out).await,
             Verb::Rollback(args) => rollback::run(&client()?, &args, out).await,
             Verb::Delete(args) => delete::run(&client()?, &args, out).await,
             Verb::Endpoints(args) => endpoints::run(&client()?, &args, out).await,

@@ -13,7 +13,7 @@ use crate::client::Client;
 pub(super) struct Args {
     /// Name or id
     service: String,
-    /// The version to go back to [default: the newest earlier one that succeeded]
+    /// The version to go back to, as `orch history` lists them [default: the newest earlier one that succeeded]
     #[arg(long, value_name = "VERSION")]
     to: Option<u32>,
     /// Pass a maintenance window

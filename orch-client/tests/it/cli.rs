@@ -124,7 +124,14 @@ async fn cluster(statuses: &'static [&'static str], tasks: Vec<Value>) -> Server
             ("GET", "/events") => json!({"events": [{"id": NODE, "type": "task.failed", "severity": "warning",
                 "source": "agent", "message": "web.1 failed", "timestamp": TIME}]}),
             ("GET", path) if path.starts_with("/rollouts/") => rollout(),
+            ("GET", path) if path.ends_with("/history") => {
+                let change = json!({"field": "template.image", "kind": "changed", "before": "\"web:0\"", "after": "\"web:1\""});
+                json!({"service_id": SERVICE, "versions": [
+                    {"version": 2, "current": true, "image": "web:1", "by": "ann", "created_at": TIME, "status": "succeeded", "changes": [change]},
+                    {"version": 1, "image": "web:0", "created_at": TIME, "changes": []}]})
+            }
             ("GET", path) if path.starts_with("/services/") => json!({"service": service(2)}),
+            ("POST", path) if path.ends_with("/restart") => json!({"deployment": deployment("pending")}),
             ("POST", path) if path.ends_with("/rollout/pause") => {
                 let mut paused = deployment("paused");
                 paused["paused_at"] = json!(TIME);
@@ -413,6 +420,26 @@ async fn why_is_answered_for_services_replicas_tasks_and_nodes_by_name_or_id() {
     assert!(stderr(&ended).contains("`wob` is no service or task"), "{}", stderr(&ended));
     let ended = orch(&["service", "inspect", "web"], &env).await;
     assert_eq!(stdout(&ended).lines().next(), Some("service_id is not well: it failed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_waited_for_and_a_history_says_who_changed_what() {
+    let server = cluster(&["running", "succeeded"], vec![task(1, 2, "running", Some(NODE))]).await;
+    let env = [("ORCH_SERVER_URL", server.url.as_str())];
+    let ended = orch(&["restart", "web", "--reason", "stale cache", "--wait"], &env).await;
+    assert_eq!(stdout(&ended), "web: every replica is replaced, one after the other\n", "{}", stderr(&ended));
+    let asked = server.asked();
+    let restart = asked.iter().find(|asked| asked.method == "POST").unwrap();
+    assert_eq!(restart.path, format!("/v1/services/{SERVICE}/restart?reason=stale%20cache"));
+    assert!(restart.header("idempotency-key").is_some());
+    let told = stdout(&orch(&["history", "web"], &env).await);
+    let line = told.lines().nth(1).unwrap();
+    assert!(line.starts_with("2 *      succeeded  web:1  ann") && line.ends_with("template.image"), "{told}");
+    let told = stdout(&orch(&["history", "web", "--changes"], &env).await);
+    assert!(
+        told.contains("version 2 by ann, ") && told.contains("  template.image: \"web:0\" → \"web:1\"\n"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,7 +21,7 @@ pub struct Deployment {
     pub from_version: u32,
     /// The version after; lower than `from_version` in a rollback.
     pub to_version: u32,
-    /// `rolling_update`.
+    /// `rolling_update`; `restart` of one that replaces tasks by others of the same version.
     pub strategy: String,
     /// `pending`, `running`, `paused`, `rolling_back`, or an end: `succeeded`, `rolled_back`, `failed`, `superseded`, `cancelled`.
     pub status: String,
@@ -58,7 +58,7 @@ impl From<&deployment::Deployment> for Deployment {
             service_id: deployment.service.to_string(),
             from_version: deployment.from_version.map_or(0, |version| version.0),
             to_version: deployment.to_version.0,
-            strategy: "rolling_update".to_owned(),
+            strategy: if deployment.restart { "restart" } else { "rolling_update" }.to_owned(),
             status: deployment.status.as_str().to_owned(),
             max_unavailable: deployment.policy.max_unavailable,
             max_surge: deployment.policy.max_surge,

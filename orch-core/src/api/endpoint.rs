@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Force, agent, apply, audit, deployment, discovery, event, logs, namespace, node, plan, service, task,
-    version, why,
+    Force, agent, apply, audit, deployment, discovery, event, history, logs, namespace, node, plan, service,
+    task, version, why,
 };
 use crate::identity::Action;
 
@@ -228,6 +228,10 @@ endpoints! {
     GetTaskWhy = Get "/v1/tasks/{id}/why", User(A::ReadServices), (Nothing, Nothing) => 200 why::TaskWhyAnswer, Prompt;
     /// Why a node is as it is, and what its drain waits for.
     GetNodeWhy = Get "/v1/nodes/{id}/why", User(A::ReadNodes), (Nothing, Nothing) => 200 why::NodeWhyAnswer, Prompt;
+    /// The versions of a service: who made them, when, and what changed.
+    GetHistory = Get "/v1/services/{id}/history", User(A::ReadServices), (Nothing, Nothing) => 200 history::HistoryAnswer, Prompt;
+    /// Replaces every task by another of the same version, as a rollout would.
+    RestartService = Post "/v1/services/{id}/restart", User(A::RestartService), (deployment::SteerQuery, Nothing) => 202 deployment::DeploymentAnswer, Prompt;
     /// Changes a service's replica count.
     ScaleService = Post "/v1/services/{id}/scale", User(A::ScaleService), (Force, service::ScaleRequest) => 200 service::ServiceAnswer, Prompt;
     /// Rolls out another image.

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use super::lookup::in_progress;
 use super::roll_back::begin_rollback;
+use super::versions::end_deployment;
 use super::{Command, Ctx, Decision, Rejection};
 use crate::cluster::{Cluster, Transaction};
 use crate::deployment::{Deployment, DeploymentStatus};
 use crate::id::ServiceId;
 use crate::identity::Action;
 use crate::record::Remark;
+use crate::service::Service;
 
 /// Breaks off the rollout under way, paused or not, and goes back to the version that it came from. Answers the rollback.
-/// Repeating it answers the same rollback.
+/// Repeating it answers the same rollback. A restart ends where it is: there is nothing to go back to.
 #[derive(Clone, Debug)]
 pub struct AbortRollout {
     /// Of which service.
@@ -33,6 +35,9 @@ impl Command for AbortRollout {
                 DeploymentStatus::Paused => Err(in_progress("rollback")),
                 _ => Ok(Decision::unchanged(Arc::clone(active)).about(active.id)),
             };
+        }
+        if active.restart {
+            return Ok(break_off_restart(cluster, ctx, service, self.because.as_ref()));
         }
         let target = active.from_version.and_then(|from| cluster.service_revision(service.id, from));
         let Some(target) = target else {
@@ -60,6 +65,23 @@ impl Command for AbortRollout {
     fn replay(&self, cluster: &Cluster, object: &str) -> Option<Self::Output> {
         cluster.deployment(object.parse().ok()?).cloned()
     }
+}
+
+/// Ends a restart: what was not replaced yet stays, for it is of the same version.
+fn break_off_restart(
+    cluster: &Cluster,
+    ctx: &mut Ctx<'_>,
+    service: &Service,
+    because: Option<&Remark>,
+) -> Decision<Arc<Deployment>> {
+    let mut transaction = Transaction::default();
+    let said = ctx.steered("aborted", because);
+    let ended = end_deployment(cluster, ctx, &mut transaction, service, DeploymentStatus::Cancelled, &said);
+    let ended = ended.expect("the caller found it under way");
+    transaction.events.iter_mut().for_each(|event| ctx.sign(event, because));
+    transaction.audit.push(ctx.steering_audit("service.rollout.abort", service, &ended, because));
+    let id = ended.id;
+    Decision::commit(transaction, ended).about(id)
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub(super) fn create(
         created_at: ctx.now,
         updated_at: ctx.now,
     };
-    transaction.put(first_row(&service));
+    transaction.put(first_row(ctx, &service));
     let first = deployment(ctx, &service, None, DeploymentStatus::Pending, service.spec.rollout.clone());
     let message =
         format!("service {} was created with {} replicas", service.spec.name, service.spec.replicas);

@@ -35,7 +35,7 @@ impl Command for RollOut {
         let policy = self.policy(&before.spec.rollout);
         if let Some(active) = cluster.active_deployment(before.id) {
             let same_image = before.spec.template.image == self.image && active.to_version == before.version;
-            if same_image && active.policy == policy && !active.is_rollback() {
+            if same_image && active.policy == policy && !active.is_rollback() && !active.restart {
                 return Ok(Decision::unchanged(Arc::clone(active)).about(active.id));
             }
             check_may_supersede(active)?;
@@ -83,6 +83,7 @@ fn check_may_supersede(active: &Deployment) -> Result<(), Rejection> {
     match active.status {
         DeploymentStatus::Paused => Ok(()),
         _ if active.from_version.is_none() => Ok(()),
+        _ if active.restart => Err(in_progress("restart")),
         _ if active.is_rollback() => Err(in_progress("rollback")),
         _ => Err(in_progress("rollout")),
     }

@@ -43,7 +43,7 @@ pub(super) fn begin_version(
         updated_at: ctx.now,
         ..before.clone()
     };
-    transaction.put(first_row(&service));
+    transaction.put(first_row(ctx, &service));
     let deployment = deployment(ctx, &service, Some(from), DeploymentStatus::Pending, policy);
     (write(transaction, service), write_deployment(transaction, deployment))
 }
@@ -58,13 +58,14 @@ fn standing_version(cluster: &Cluster, service: &Service) -> Version {
 }
 
 /// The revision row of the version that a service is at.
-pub(super) fn first_row(service: &Service) -> ServiceRevision {
+pub(super) fn first_row(ctx: &Ctx<'_>, service: &Service) -> ServiceRevision {
     ServiceRevision {
         service: service.id,
         version: service.version,
         spec: service.spec.clone(),
         digest: service.spec.template.digest(),
         created_at: service.updated_at,
+        by: Some(ctx.who()),
     }
 }
 
@@ -82,6 +83,7 @@ pub(super) fn deployment(
         service: service.id,
         from_version: from,
         to_version: service.version,
+        restart: false,
         status,
         deadline: ctx.now + policy.deadline,
         policy,
@@ -95,7 +97,7 @@ pub(super) fn deployment(
     }
 }
 
-/// Ends the deployment that is under way, if there is one, short of its goal.
+/// Ends the deployment that is under way, if there is one, short of its goal; answers the row as written.
 pub(super) fn end_deployment(
     cluster: &Cluster,
     ctx: &mut Ctx<'_>,
@@ -103,8 +105,8 @@ pub(super) fn end_deployment(
     service: &Service,
     status: DeploymentStatus,
     reason: &str,
-) {
-    let Some(active) = cluster.active_deployment(service.id) else { return };
+) -> Option<Arc<Deployment>> {
+    let active = cluster.active_deployment(service.id)?;
     debug_assert!(active.status.may_become(status));
     let ended = Deployment {
         status,
@@ -119,7 +121,7 @@ pub(super) fn end_deployment(
         _ => Severity::Info,
     };
     transaction.events.push(ctx.deployment_event(severity, service, &ended));
-    transaction.put(ended);
+    Some(write_deployment(transaction, ended))
 }
 
 /// Writes a service, and answers the row as written.

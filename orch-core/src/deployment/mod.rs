@@ -27,6 +27,9 @@ pub struct Deployment {
     pub from_version: Option<Version>,
     /// The version after. Lower than `from_version` in a rollback.
     pub to_version: Version,
+    /// It replaces tasks by others of the same version: every one that was made before it began.
+    #[serde(default)]
+    pub restart: bool,
     /// How far it is.
     pub status: DeploymentStatus,
     /// How it proceeds, as given when it began.
@@ -55,6 +58,12 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// Whether a task made at `created_at` is to be replaced for its age alone.
+    #[must_use]
+    pub fn is_too_old(&self, created_at: Timestamp) -> bool {
+        self.restart && created_at < self.created_at
+    }
+
     /// Whether it goes back to an earlier version.
     #[must_use]
     pub fn is_rollback(&self) -> bool {

@@ -68,6 +68,8 @@ actions! {
     ContinueRollout = "service.rollout.continue", Some(Role::Operator), Namespace;
     /// Break a rollout off and go back.
     AbortRollout = "service.rollout.abort", Some(Role::Operator), Namespace;
+    /// Replace every task by another of the same version.
+    RestartService = "service.restart", Some(Role::Operator), Namespace;
     /// Go back to an earlier version.
     RollBack = "service.rollback", Some(Role::Operator), Namespace;
     /// Delete a service.

@@ -179,9 +179,11 @@ impl<'a, 'c> Pass<'a, 'c> {
         self.is_paused() || self.runs_target(task)
     }
 
-    /// Whether a task runs what the service should run once its rollout is done.
+    /// Whether a task runs what the service should run once its rollout is done; during a restart only if it was made since.
     pub(super) fn runs_target(&self, task: &Task) -> bool {
-        task.version == self.wanted.version || task.digest == self.wanted.digest
+        let too_old =
+            self.deployment.as_ref().is_some_and(|deployment| deployment.is_too_old(task.created_at));
+        !too_old && (task.version == self.wanted.version || task.digest == self.wanted.digest)
     }
 
     /// Up to date, and not on a node that is being emptied: nothing takes its place.

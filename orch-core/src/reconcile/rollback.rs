@@ -28,6 +28,7 @@ pub(super) fn go_back(pass: &mut Pass<'_, '_>, failed: &Deployment) {
         service: service.id,
         from_version: Some(failed.to_version),
         to_version: revision.version,
+        restart: false,
         status: DeploymentStatus::RollingBack,
         deadline: now + policy.deadline,
         policy,

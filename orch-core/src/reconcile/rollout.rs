@@ -114,6 +114,8 @@ fn fail(pass: &mut Pass<'_, '_>, deployment: &Arc<Deployment>, reason: String) {
     use DeploymentStatus as S;
     match (deployment.status, deployment.policy.on_failure) {
         (S::RollingBack, _) => change(pass, deployment, S::Failed, Some(reason)),
+        // There is nothing to go back to: what was not replaced yet goes on as it is.
+        (_, OnFailure::Rollback) if deployment.restart => change(pass, deployment, S::Failed, Some(reason)),
         (_, OnFailure::Pause) => change(pass, deployment, S::Paused, Some(reason)),
         (_, OnFailure::Rollback) => {
             change(pass, deployment, S::Failed, Some(reason));

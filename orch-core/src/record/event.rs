@@ -150,6 +150,8 @@ event_kinds! {
     ServiceRolloutStarted = "service.rollout.started" from "controlplane";
     /// A rollback was asked for, or a failed rollout goes back.
     ServiceRollbackStarted = "service.rollback.started" from "controlplane";
+    /// A restart began.
+    ServiceRestartStarted = "service.restart.started" from "controlplane";
     /// A task got its node.
     TaskAssigned = "task.assigned" from "scheduler";
     /// A task moved on.

@@ -19,4 +19,7 @@ pub struct ServiceRevision {
     pub digest: super::SpecDigest,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Who made it; `None` of versions from before this was kept.
+    #[serde(default)]
+    pub by: Option<String>,
 }

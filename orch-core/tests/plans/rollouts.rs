@@ -122,6 +122,50 @@ fn a_task_of_the_same_digest_is_kept() {
     assert_eq!(kept.count(), 1, "{}", site.describe());
 }
 
+#[test]
+fn a_restart_replaces_each_task_once_at_the_pace_of_a_rollout() {
+    let mut spec = web_spec("web", 3);
+    spec.template.health = Some(check());
+    let mut site = Site::settled(&["a", "b", "c"], spec);
+    let before = site.tasks();
+    site.advance(1);
+    let command = orch_core::command::RestartService { service: site.service, because: None };
+    site.world.execute(command).unwrap();
+    let mut least = usize::MAX;
+    for _ in 0..40 {
+        site.look();
+        least = least.min(site.available());
+        assert!(site.tasks().iter().filter(|task| task.is_active()).count() <= 4, "{}", site.describe());
+        site.agents();
+    }
+    assert_eq!(least, 3, "start-first, none is missed");
+    site.settle();
+    site.deployment_is(DeploymentStatus::Succeeded);
+    assert_eq!(site.versions().len(), 3);
+    assert!(site.versions().iter().all(|version| version.0 == 1), "{}", site.running());
+    assert!(before.iter().all(|old| !site.world.cluster.task(old.id).is_some_and(|task| task.is_active())));
+    site.assert_quiet();
+}
+
+#[test]
+fn a_restart_whose_task_fails_stops_there_and_goes_back_nowhere() {
+    let mut spec = web_spec("web", 2);
+    spec.template.health = Some(check());
+    let mut site = Site::settled(&["a", "b"], spec);
+    site.roll_out("web:2", 0, 1);
+    site.settle();
+    site.advance(1);
+    let command = orch_core::command::RestartService { service: site.service, because: None };
+    site.world.execute(command).unwrap();
+    site.look();
+    site.fail(1, orch_core::task::FailureKind::Exited);
+    site.look();
+    site.deployment_is(DeploymentStatus::Failed);
+    assert_eq!((site.row().version.0, site.available()), (2, 2));
+    site.settle();
+    assert_eq!(site.versions().iter().map(|version| version.0).collect::<Vec<_>>(), [2, 2]);
+}
+
 fn with_fixed_port(replicas: u32) -> orch_core::service::ServiceSpec {
     let mut spec = web_spec("web", replicas);
     spec.template.ports = vec![PortSpec {

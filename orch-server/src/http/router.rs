@@ -57,6 +57,8 @@ fn routes() -> Routes {
         .mount::<ep::Apply, _>(h::services::apply)
         .mount::<ep::Plan, _>(h::services::plan)
         .mount::<ep::DeleteService, _>(h::services::delete)
+        .mount::<ep::GetHistory, _>(h::services::history)
+        .mount::<ep::RestartService, _>(h::deployments::restart)
         .mount::<ep::ScaleService, _>(h::services::scale)
         .mount::<ep::GetWhy, _>(h::services::why)
         .mount::<ep::GetTaskWhy, _>(h::tasks::why)

@@ -114,7 +114,14 @@ impl Sample {
     pub fn revision(&mut self, service: ServiceId) -> ServiceRevision {
         let spec = spec(service);
         let digest = spec.template.digest();
-        ServiceRevision { service, version: Version(2), spec, digest, created_at: NOW }
+        ServiceRevision {
+            service,
+            version: Version(2),
+            spec,
+            digest,
+            created_at: NOW,
+            by: Some("ann".to_owned()),
+        }
     }
 
     /// A task that was running once and has come to its end.
@@ -162,6 +169,7 @@ impl Sample {
             service,
             from_version: Some(Version(3)),
             to_version: Version(2),
+            restart: true,
             status: DeploymentStatus::Failed,
             policy: RolloutPolicy::default(),
             deadline: NOW + Duration::from_secs(600),

@@ -73,6 +73,13 @@ pub(crate) async fn abort(
     steer(app, call, |service, because| command::AbortRollout { service, because }).await
 }
 
+pub(crate) async fn restart(
+    State(app): State<App>,
+    call: Call<ep::RestartService, command::RestartService>,
+) -> Reply<ep::RestartService> {
+    steer(app, call, |service, because| command::RestartService { service, because }).await
+}
+
 pub(crate) async fn newest(
     State(app): State<App>,
     call: Call<ep::GetServiceRollout, ReadServices>,

@@ -5,6 +5,7 @@ use http::HeaderMap;
 use http::header::IF_MATCH;
 use orch_core::api::apply::{ApplyAnswer, ApplyQuery};
 use orch_core::api::endpoint::{self as ep, Endpoint, Nothing};
+use orch_core::api::history::HistoryAnswer;
 use orch_core::api::plan::PlanAnswer;
 use orch_core::api::service::{Held, ServiceAnswer, ServicesAnswer, SpecRequest};
 use orch_core::api::why::WhyAnswer;
@@ -108,4 +109,13 @@ pub(crate) async fn why(State(app): State<App>, call: Call<ep::GetWhy, ReadServi
     let why = orch_core::why::service(view.cluster(), service, &held).into();
     let held = held.iter().map(Held::from).collect();
     Ok(Answer(WhyAnswer { service_id: service.id.to_string(), held, why }))
+}
+
+pub(crate) async fn history(
+    State(app): State<App>,
+    call: Call<ep::GetHistory, ReadServices>,
+) -> Reply<ep::GetHistory> {
+    let view = app.control.read(&call.permit);
+    let service = service(&view, call.id()?)?;
+    Ok(Answer(HistoryAnswer::view(view.cluster(), service)))
 }

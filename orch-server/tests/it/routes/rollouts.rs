@@ -61,3 +61,28 @@ async fn a_remark_that_is_none_and_a_service_without_rollout_are_told_so() {
     assert_eq!(steer(&world, nobody, "two").await.status.as_u16(), 404);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_restart_waits_for_no_rollout_and_a_history_says_who_made_each_version() {
+    let world = World::start().await;
+    let id = rolling(&world).await;
+    let path = format!("/v1/services/{id}/restart");
+    let busy = steer(&world, &path, "one").await;
+    assert_eq!((busy.status.as_u16(), busy.code().as_str()), (409, "conflict"));
+    world.post(&format!("/v1/services/{id}/scale"), &json!({"replicas": 0})).await.expect(200);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while world.control.image().active_deployment(id.parse().unwrap()).is_some() {
+        assert!(std::time::Instant::now() < end, "without replicas it is done at once");
+        tokio::task::yield_now().await;
+    }
+    let restart = steer(&world, &path, "two").await.expect(202);
+    assert_eq!((text(&restart, "strategy"), text(&restart, "status")), ("restart", "pending"));
+    let again = steer(&world, &path, "two").await.expect(202);
+    assert_eq!(text(&again, "id"), text(&restart, "id"), "the key makes it one");
+    let history = world.get(&format!("/v1/services/{id}/history")).await.expect(200);
+    let newest = &history["versions"][0];
+    assert_eq!((newest["version"].as_u64(), newest["by"].as_str()), (Some(2), Some("alice")));
+    assert_eq!(newest["changes"][0]["field"], "template.image");
+    assert_eq!(history["versions"].as_array().map(Vec::len), Some(2));
+    world.stop().await;
+}
