@@ -2,7 +2,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo test test-long setup fmt lint docs unit doctest sim bench clean
+.PHONY: demo test test-long setup fmt lint docs unit doctest sim bench static clean
 
 demo: ## the main job, on this machine's Docker Engine
 	$(CARGO) run --quiet --release -p orch-examples --bin demo
@@ -38,6 +38,13 @@ test-long: setup ## loops that take longer than a change should wait for
 bench: ## figures, as ratios against references in the same run
 	$(CARGO) build --quiet --release -p orch-server -p orch-agent # measured by `footprint`
 	$(CARGO) run --quiet --release -p orch-bench -- all
+
+STATIC := $(shell uname -m)-unknown-linux-gnu
+static: ## the programs without a libc of their own, for images from scratch
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --quiet --release --target $(STATIC) --target-dir target/static \
+		-p orch-server -p orch-agent -p orch-client
+	mkdir -p target/static/bin
+	cp $(addprefix target/static/$(STATIC)/release/,orch-server orch-agent orch) target/static/bin/
 
 clean:
 	$(CARGO) clean

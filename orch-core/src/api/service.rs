@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Time;
 use super::spec::{MAX_REPLICAS, ServiceSpec};
 use crate::command::{FieldPath, Rejection};
-use crate::service::{self, ServiceStatus};
+use crate::service;
 
 /// A service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,12 +35,7 @@ impl From<&service::Service> for Service {
             id: service.id.to_string(),
             namespace: service.namespace.to_string(),
             spec: (&service.spec).into(),
-            status: match service.status {
-                ServiceStatus::Active => "active",
-                ServiceStatus::Deleting => "deleting",
-                ServiceStatus::Deleted => "deleted",
-            }
-            .to_owned(),
+            status: service.status.as_str().to_owned(),
             deployment_version: service.version.0,
             revision: service.revision.0,
             created_at: service.created_at.into(),

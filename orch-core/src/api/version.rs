@@ -10,8 +10,6 @@ use crate::name::Namespace;
 
 /// The version of the API: what `API-Version` says.
 pub const API_VERSION: &str = "v1";
-/// Agents below this are refused.
-pub const MINIMUM_AGENT_VERSION: &str = "0.2.0";
 
 /// What the server is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ use crate::identity::{
     BootstrapProof, Challenge, CredentialBinding, EnrollmentRefused, Issued, NodePrincipal, Permit, Proven,
 };
 use crate::name::NodeName;
+use crate::node::version::{AgentVersion, NEWEST_TESTED_AGENT};
 use crate::node::{Incarnation, Node, NodeStatus};
 use crate::record::{EventKind, RelatedObject, Severity};
 use crate::secret::{ResolvedSecret, ResolvedSecrets, SecretError};
@@ -297,6 +298,12 @@ fn directives(node: &Node) -> Vec<Directive> {
     }
     if matches!(node.status, NodeStatus::Offline { .. }) {
         directives.push(Directive::Offline);
+    }
+    if AgentVersion::of(&node.agent_version) == AgentVersion::Untested {
+        directives.push(Directive::VersionWarning(format!(
+            "this agent is of version {}, newer than its control plane: it was tried with agents up to {NEWEST_TESTED_AGENT}",
+            node.agent_version
+        )));
     }
     directives
 }

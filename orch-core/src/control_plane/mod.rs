@@ -38,6 +38,7 @@ mod metric;
 mod own;
 pub mod parts;
 pub mod policy;
+mod population;
 mod publish;
 pub mod query;
 mod shared;

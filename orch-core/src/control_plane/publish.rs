@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::desired::{self, Bells};
 use super::feed::{Feed, Item};
 use super::liveness::Liveness;
-use super::metric;
+use super::{metric, population};
 use crate::cluster::{Change, Cluster, Committed, Key, Revision, Transaction};
 use crate::id::ServiceId;
 use crate::node::NodeStatus;
@@ -26,6 +26,7 @@ pub(super) struct Published {
 impl Published {
     pub(super) fn new(cluster: Cluster, liveness: &Liveness) -> Self {
         liveness.set_count(heartbeating(&cluster));
+        population::recount(None, &cluster);
         Self {
             image: watch::Sender::new(Arc::new(cluster)),
             held: Mutex::default(),
@@ -67,6 +68,7 @@ impl Published {
         let before = self.image();
         metric::committed(group.len(), took);
         group.iter().for_each(|transaction| metric::applied(&before, transaction));
+        population::follow(&before, &group);
         let woken = desired::changed_nodes(&before, after, &group);
         let changes = || group.iter().flat_map(|transaction| &transaction.changes);
         if changes().any(|change| matches!(change, Change::Node(_) | Change::Remove(Key::Node(_)))) {
@@ -94,6 +96,7 @@ impl Published {
     pub(super) fn reloaded(&self, cluster: &Cluster, liveness: &Liveness) {
         liveness.set_count(heartbeating(cluster));
         let before = self.image.send_replace(Arc::new(cluster.clone()));
+        population::recount(Some(&before), cluster);
         self.bells.ring_all();
         let unseen = cluster.revision().0.saturating_sub(before.revision().0);
         if unseen > 0 {

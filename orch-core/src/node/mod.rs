@@ -3,6 +3,7 @@
 pub mod facts;
 pub mod resources;
 pub mod status;
+pub mod version;
 
 use std::collections::BTreeMap;
 

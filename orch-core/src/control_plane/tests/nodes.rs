@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::harness::{Harness, Put, Sent};
 use crate::agent::{
-    AgentApi, AgentApiError, Authority, DesiredSet, DesiredVersion, Heartbeat, HeartbeatAnswer,
+    AgentApi, AgentApiError, Authority, DesiredSet, DesiredVersion, Directive, Heartbeat, HeartbeatAnswer,
     RegisterRequest, TaskVerdict,
 };
 use crate::command::{CreateService, DeleteService};
@@ -63,8 +63,12 @@ impl Harness {
     }
 
     fn beat(&self, agent: &mut Agent) -> Result<HeartbeatAnswer, AgentApiError> {
+        self.beat_with(agent, Heartbeat::default())
+    }
+
+    fn beat_with(&self, agent: &mut Agent, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, AgentApiError> {
         let (api, authority) = (self.api(), agent.authority());
-        let answer = self.wait(async move { api.heartbeat(&authority, Heartbeat::default()).await });
+        let answer = self.wait(async move { api.heartbeat(&authority, heartbeat).await });
         if let Ok(HeartbeatAnswer { credential: Some((credential, _)), .. }) = &answer {
             agent.credential = credential.clone();
         }
@@ -123,6 +127,20 @@ fn a_deploy_and_its_first_tasks_are_one_commit() {
     let before = harness.plane.image().revision();
     harness.sim.run_for(20 * SECOND);
     assert_eq!(harness.plane.image().revision(), before, "and then it is quiet");
+}
+
+#[test]
+fn an_agent_that_is_newer_than_its_control_plane_is_warned_at_each_heartbeat() {
+    let harness = Harness::start(1);
+    let mut agent = harness.join("a");
+    assert_eq!(harness.beat(&mut agent).unwrap().directives, []);
+    let newer = Heartbeat { agent_version: Some("99.0.0".to_owned()), ..Heartbeat::default() };
+    harness.beat_with(&mut agent, newer).unwrap();
+    let directives = harness.beat(&mut agent).unwrap().directives;
+    assert!(
+        matches!(&directives[..], [Directive::VersionWarning(text)] if text.contains("99.0.0")),
+        "{directives:?}"
+    );
 }
 
 #[test]

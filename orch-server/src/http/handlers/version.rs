@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use orch_core::api::endpoint as ep;
-use orch_core::api::version::{API_VERSION, MINIMUM_AGENT_VERSION, VersionInfo, WhoAmI};
+use orch_core::api::version::{API_VERSION, VersionInfo, WhoAmI};
 use orch_core::control_plane::query::ReadVersion;
+use orch_core::node::version::{NEWEST_TESTED_AGENT, OLDEST_AGENT};
 
 use super::super::App;
 use super::super::body::Answer;
@@ -18,8 +19,8 @@ pub(crate) async fn version(
     Ok(Answer(VersionInfo {
         api_version: API_VERSION.to_owned(),
         server_version: env!("CARGO_PKG_VERSION").to_owned(),
-        minimum_agent_version: MINIMUM_AGENT_VERSION.to_owned(),
-        maximum_tested_agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        minimum_agent_version: OLDEST_AGENT.to_owned(),
+        maximum_tested_agent_version: NEWEST_TESTED_AGENT.to_owned(),
         database_schema_version: schema,
         minimum_schema_version: schema,
         maximum_schema_version: schema,
