@@ -28,7 +28,6 @@ mod execute;
 mod facts;
 mod former;
 mod heartbeat;
-mod logs;
 pub mod machine;
 pub mod node_key;
 mod poll;
@@ -39,6 +38,7 @@ mod retry;
 mod shared;
 pub mod status;
 mod steps;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -124,7 +124,7 @@ impl Agent {
                     Box::pin(poll::run(&shared, streams)),
                     Box::pin(execute::Conductor::new(Arc::clone(&shared)).run()),
                     Box::pin(report::run(&shared)),
-                    Box::pin(logs::run(&shared, requests)),
+                    Box::pin(streams::run(&shared, requests)),
                     Box::pin(remember(&shared)),
                     Box::pin(former::run(&shared)),
                 )

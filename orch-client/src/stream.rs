@@ -7,7 +7,7 @@ use bytes::{Buf as _, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use orch_core::api::endpoint::{GetLogs, ListEvents, Nothing};
-use orch_core::api::event::{Event, EventsQuery};
+use orch_core::api::event::{Event, EventFrame, EventsQuery};
 use orch_core::api::logs::LogsQuery;
 
 use crate::call::outgoing;
@@ -38,14 +38,20 @@ impl Client {
         Ok(LogStream { server, body, buffer: BytesMut::new(), ended: false })
     }
 
-    /// Follows events: what matches `query` from its `since` on, then what comes.
+    /// Follows events: what matches `query` already, the newest `limit` or all that come after its `after`, then what comes.
     #[must_use]
     pub fn follow_events(&self, query: EventsQuery) -> EventFollower {
-        EventFollower { client: self.clone(), query, seen: BTreeSet::new(), first: true }
+        let query = EventsQuery { follow: true, ..query };
+        EventFollower { client: self.clone(), query, seen: BTreeSet::new(), stream: None }
     }
 }
 
 impl LogStream {
+    /// Which server answers.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
     /// The next line without its end; `None` at the end of the log. What is no UTF-8 is replaced. Cancel-safe.
     ///
     /// # Errors
@@ -84,38 +90,62 @@ impl LogStream {
 pub struct EventFollower {
     client: Client,
     query: EventsQuery,
-    /// Ids of events at the newest time seen: `since` is inclusive, so these come again.
+    /// Ids of events that came without a place: they come again where the connection breaks before the first place.
     seen: BTreeSet<String>,
-    first: bool,
+    stream: Option<LogStream>,
 }
 
+/// The server says something every 15 s: after so long without a word the connection is dead.
+const SILENCE: Duration = Duration::from_secs(45);
+
 impl EventFollower {
-    /// What has come since the last look; the first time, what matches already. May be empty: wait a while, and ask again.
+    /// The next event: first those that match already, then those that come. Waits without end. Cancel-safe.
     ///
     /// # Errors
-    /// See [`ClientError`]; the next call goes on where this one would have.
-    pub async fn poll(&mut self) -> Result<Vec<Event>, ClientError> {
-        let mut query = self.query.clone();
-        if !self.first {
-            query.limit = Some(orch_core::api::event::LIMITS.0.to_string());
-        }
-        let answer = self.client.call::<ListEvents>(&[], &query, &Nothing {}).await?;
-        self.first = false;
-        let mut events = answer.events;
-        events.sort_by(|a, b| (a.timestamp, &a.id).cmp(&(b.timestamp, &b.id)));
-        events.retain(|event| !self.seen.contains(&event.id));
-        if let Some(newest) = events.iter().map(|event| event.timestamp).max() {
-            let since = newest.to_string();
-            if self.query.since.as_deref() != Some(since.as_str()) {
-                self.seen.clear();
-                self.query.since = Some(since);
+    /// See [`ClientError`]; the next call goes on with the event after the last one, on whatever server answers then. Status 410:
+    /// what came after it is no longer kept; `details.oldest` says what is.
+    pub async fn next(&mut self) -> Result<Event, ClientError> {
+        loop {
+            if self.stream.is_none() {
+                let (client, query) = (&self.client, &self.query);
+                let request =
+                    outgoing::<ListEvents>(&[], query, &Nothing {}, client.headers(), client.timeout)?;
+                let (server, body) = client.transport.open(&request, &RetryPolicy::one_round()).await?;
+                self.stream = Some(LogStream { server, body, buffer: BytesMut::new(), ended: false });
             }
-            let at_newest = events.iter().filter(|event| event.timestamp == newest);
-            self.seen.extend(at_newest.map(|event| event.id.clone()));
+            let Some(stream) = &mut self.stream else { continue };
+            let line = match tokio::time::timeout(SILENCE, stream.next_line()).await {
+                Ok(Ok(Some(line))) => line,
+                Ok(Ok(None)) => return Err(self.broken("the server ended the answer")),
+                Ok(Err(error)) => {
+                    self.stream = None;
+                    return Err(error);
+                }
+                Err(_) => return Err(self.broken("the server fell silent")),
+            };
+            match serde_json::from_str(&line) {
+                Ok(EventFrame::Event(event)) => {
+                    match &event.seq {
+                        Some(seq) => self.query.after = Some(seq.clone()),
+                        None if !self.seen.insert(event.id.clone()) => continue,
+                        None => {}
+                    }
+                    return Ok(*event);
+                }
+                Ok(EventFrame::At { seq }) => {
+                    self.seen.clear();
+                    self.query.after = Some(seq);
+                }
+                // A whole object of a kind that this version does not know.
+                Ok(_) => {}
+                Err(_) if line.ends_with('}') => {}
+                Err(_) => return Err(self.broken("the answer was cut off within a line")),
+            }
         }
-        Ok(events)
     }
 
-    /// How long to wait between looks: 2 s.
-    pub const INTERVAL: Duration = Duration::from_secs(2);
+    fn broken(&mut self, problem: &str) -> ClientError {
+        let server = self.stream.take().map_or_else(String::new, |stream| stream.server);
+        ClientError::Broken { server, source: problem.into() }
+    }
 }

@@ -64,6 +64,18 @@ pub async fn import_demo_image(
     docker.import_image(image, tar_of_one("web", &program), &changes).await
 }
 
+/// Where Debian's `busybox-static` puts its program: a shell and small tools in one static file.
+pub const BUSYBOX: &str = "/bin/busybox";
+
+/// Imports busybox as `image`, whose only file it is, as `/busybox`.
+///
+/// # Errors
+/// The machine has no [`BUSYBOX`], or the engine cannot be reached or refuses the import.
+pub async fn import_busybox(docker: &DockerRuntime, image: &ImageRef) -> Result<ImageDigest, RuntimeError> {
+    let program = tokio::fs::read(BUSYBOX).await.map_err(|error| RuntimeError::Unreachable(error.into()))?;
+    docker.import_image(image, tar_of_one("busybox", &program), &["CMD [\"/busybox\", \"sh\"]"]).await
+}
+
 /// A tar archive (ustar) of one executable file.
 fn tar_of_one(name: &str, content: &[u8]) -> Bytes {
     const BLOCK: usize = 512;

@@ -1,7 +1,8 @@
 //! Events and audit records by filter, newest first.
 
+use orch_core::cluster::Revision;
 use orch_core::record::{AuditRecord, Event};
-use orch_core::store::{AuditFilter, EventFilter, StoreError};
+use orch_core::store::{AuditFilter, EventFilter, EventSeq, StoreError};
 use orch_core::time::Timestamp;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
@@ -20,10 +21,74 @@ pub(crate) async fn events(
     filter: &EventFilter,
 ) -> Result<Vec<Event>, StoreError> {
     use event::Column;
+    let rows = event::Entity::find()
+        .filter(wanted(filter))
+        .order_by_desc(Column::Revision)
+        .order_by_desc(Column::Ordinal)
+        .limit(bounded(filter.limit))
+        .all(readers)
+        .await
+        .map_err(|error| engine.read_failure(error.into()))?;
+    rows.into_iter().map(|row| record("event", row.revision, row.ordinal, &row.doc)).collect()
+}
+
+pub(crate) async fn events_after(
+    engine: &dyn Engine,
+    readers: &DatabaseConnection,
+    after: EventSeq,
+    filter: &EventFilter,
+) -> Result<Vec<(EventSeq, Event)>, StoreError> {
+    use event::Column;
+    let revision = i64::try_from(after.revision.0).unwrap_or(i64::MAX);
+    let later = Condition::any().add(Column::Revision.gt(revision)).add(
+        Condition::all().add(Column::Revision.eq(revision)).add(Column::Ordinal.gt(i64::from(after.ordinal))),
+    );
+    let rows = event::Entity::find()
+        // Stated apart, for planners that see no range in a disjunction.
+        .filter(Column::Revision.gte(revision))
+        .filter(later)
+        .filter(wanted(filter))
+        .order_by_asc(Column::Revision)
+        .order_by_asc(Column::Ordinal)
+        .limit(bounded(filter.limit))
+        .all(readers)
+        .await
+        .map_err(|error| engine.read_failure(error.into()))?;
+    let read = |row: event::Model| {
+        let event = record("event", row.revision, row.ordinal, &row.doc)?;
+        Ok((seq(row.revision, row.ordinal)?, event))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+pub(crate) async fn oldest_event(
+    engine: &dyn Engine,
+    readers: &DatabaseConnection,
+) -> Result<Option<EventSeq>, StoreError> {
+    use event::Column;
+    let row = event::Entity::find()
+        .order_by_asc(Column::Revision)
+        .order_by_asc(Column::Ordinal)
+        .one(readers)
+        .await
+        .map_err(|error| engine.read_failure(error.into()))?;
+    row.map(|row| seq(row.revision, row.ordinal)).transpose()
+}
+
+fn seq(revision: i64, ordinal: i64) -> Result<EventSeq, StoreError> {
+    let out_of_range =
+        || corrupt(format!("event {revision}.{ordinal}"), std::io::Error::other("its place is out of range"));
+    let place = u64::try_from(revision).ok().zip(u32::try_from(ordinal).ok());
+    let (revision, ordinal) = place.ok_or_else(out_of_range)?;
+    Ok(EventSeq { revision: Revision(revision), ordinal })
+}
+
+fn wanted(filter: &EventFilter) -> Condition {
+    use event::Column;
     let about = |kind: &str, id: Option<String>| {
         id.map(|id| Condition::all().add(Column::RelatedId.eq(id)).add(Column::RelatedType.eq(kind)))
     };
-    let wanted = Condition::all()
+    Condition::all()
         .add_option(
             filter.namespace.as_ref().map(|name| here_or_everywhere(&Column::Namespace, name.as_str())),
         )
@@ -32,16 +97,7 @@ pub(crate) async fn events(
         .add_option(about("node", filter.node.map(|id| id.to_string())))
         .add_option(filter.kind.map(|kind| Column::Kind.eq(kind.as_str())))
         .add_option(filter.severity.map(|severity| Column::Severity.eq(severity.as_str())))
-        .add_option(filter.since.map(|since| Column::At.gte(since.as_micros())));
-    let rows = event::Entity::find()
-        .filter(wanted)
-        .order_by_desc(Column::Revision)
-        .order_by_desc(Column::Ordinal)
-        .limit(bounded(filter.limit))
-        .all(readers)
-        .await
-        .map_err(|error| engine.read_failure(error.into()))?;
-    rows.into_iter().map(|row| record("event", row.revision, row.ordinal, &row.doc)).collect()
+        .add_option(filter.since.map(|since| Column::At.gte(since.as_micros())))
 }
 
 pub(crate) async fn audit(

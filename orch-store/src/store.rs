@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use orch_core::cluster::{Revision, Transaction};
 use orch_core::id::ClusterId;
 use orch_core::record::{AuditRecord, Event};
-use orch_core::store::{AuditFilter, CommitError, Epoch, EventFilter, History, Image, Store, StoreError};
+use orch_core::store::{
+    AuditFilter, CommitError, Epoch, EventFilter, EventSeq, History, Image, Store, StoreError,
+};
 use orch_core::time::Timestamp;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -203,6 +205,18 @@ impl Store for SqlStore {
 impl History for SqlStore {
     async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, StoreError> {
         history::events(&*self.engine, &self.readers, filter).await
+    }
+
+    async fn events_after(
+        &self,
+        after: EventSeq,
+        filter: &EventFilter,
+    ) -> Result<Vec<(EventSeq, Event)>, StoreError> {
+        history::events_after(&*self.engine, &self.readers, after, filter).await
+    }
+
+    async fn oldest_event(&self) -> Result<Option<EventSeq>, StoreError> {
+        history::oldest_event(&*self.engine, &self.readers).await
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {

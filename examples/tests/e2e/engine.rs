@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use orch_core::runtime::ContainerLabels;
 use orch_runtime::docker::{DockerConfig, DockerRuntime, DockerSocket};
-use orch_runtime::testing::{build_demo_server, import_demo_image};
+use orch_runtime::testing::{build_demo_server, import_busybox, import_demo_image};
 use serde_json::{Value, json};
 
 use crate::http;
@@ -108,6 +108,24 @@ pub(crate) fn import(name: &str) {
     });
 }
 
+/// Puts busybox on the engine as `name`, version `busybox`.
+pub(crate) fn import_shell(name: &str) -> String {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let image = format!("{name}:busybox");
+    tokio.block_on(async {
+        let docker = DockerRuntime::new(DockerConfig { socket: socket(), ..DockerConfig::default() });
+        import_busybox(&docker, &image.parse().unwrap()).await.expect("the image is imported");
+    });
+    image
+}
+
+/// How many lines the engine keeps of a container's log.
+pub(crate) fn lines_of(id: &str) -> usize {
+    let (status, body) = ask("GET", &format!("/containers/{id}/logs?stdout=1"));
+    assert_eq!(status, 200, "{body}");
+    body.matches('\n').count()
+}
+
 /// Removes the cluster's containers and the image, whatever state they are in. Does not panic: a test may be at that already.
 pub(crate) fn clear(cluster: Option<&str>, image: &str) {
     let quietly = |method: &str, target: &str| {
@@ -121,7 +139,7 @@ pub(crate) fn clear(cluster: Option<&str>, image: &str) {
             let _ = quietly("DELETE", &format!("/containers/{}?force=1", text(&container["Id"])));
         }
     }
-    for version in ["1", "2"] {
+    for version in ["1", "2", "busybox"] {
         let _ = quietly("DELETE", &format!("/images/{image}:{version}"));
     }
 }

@@ -17,4 +17,5 @@ mod processes;
 mod secrets;
 mod site;
 mod specs;
+mod streams;
 mod tls;

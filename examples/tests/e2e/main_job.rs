@@ -66,6 +66,9 @@ fn logs_are_followed_through_the_agent_from_the_engine_until_the_reader_goes() {
     follow.kill().unwrap();
     follow.wait().unwrap();
     assert_eq!(site.running().len(), 1);
+    for said in [site.server_log(), site.agent_log("a")] {
+        assert!(!said.contains("version 1 listens on"), "what containers say is not ours to write down");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `orch events`: what happened, and what happens.
 
+use std::time::Duration;
+
 use orch_core::api::endpoint::{ListEvents, Nothing};
 use orch_core::api::event::{Event, EventsQuery};
 
@@ -7,7 +9,9 @@ use super::error::{CliError, INTERRUPTED};
 use super::output::Output;
 use super::resolve;
 use crate::client::Client;
-use crate::stream::EventFollower;
+
+/// How long until events that were cut off are asked for again, at first and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -29,6 +33,9 @@ pub(super) struct Args {
     /// Only at or after this time (RFC 3339)
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
+    /// Only after the event with this number, oldest first (`seq` in JSON); 0: all that are kept
+    #[arg(long, value_name = "SEQ")]
+    after: Option<String>,
     /// How many at most, 1 to 500
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u16).range(1..=500))]
     limit: u16,
@@ -44,6 +51,7 @@ pub(super) async fn run(client: &Client, args: &Args, out: &Output) -> Result<()
         since: args.since.clone(),
         task_id: args.task.clone(),
         limit: Some(args.limit.to_string()),
+        after: args.after.clone(),
         ..EventsQuery::default()
     };
     if let Some(name) = &args.service {
@@ -57,25 +65,39 @@ pub(super) async fn run(client: &Client, args: &Args, out: &Output) -> Result<()
         if out.is_json() {
             return out.json(&answer);
         }
-        answer.events.reverse();
+        if args.after.is_none() {
+            answer.events.reverse();
+        }
         return answer.events.iter().try_for_each(|event| tell(event, out));
     }
     let mut follower = client.follow_events(query);
+    let mut failures = 0_u32;
     loop {
-        let events = tokio::select! {
+        let event = tokio::select! {
             biased;
             _ = tokio::signal::ctrl_c() => return Err(CliError::new(INTERRUPTED, "")),
-            events = follower.poll() => events,
+            event = follower.next() => event,
         };
-        match events {
-            Ok(events) => events.iter().try_for_each(|event| tell(event, out))?,
-            Err(error) if error.api().is_none() => out.note(format!("orch: {}; trying on", error.chain())),
-            Err(error) => return Err(error.into()),
+        match event {
+            Ok(event) => {
+                failures = 0;
+                tell(&event, out)?;
+                continue;
+            }
+            Err(error) if error.api().is_some_and(|answer| !answer.is_transient()) => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                failures += 1;
+                if failures == 2 {
+                    out.note(format!("orch: {}; trying on", error.chain()));
+                }
+            }
         }
         tokio::select! {
             biased;
             _ = tokio::signal::ctrl_c() => return Err(CliError::new(INTERRUPTED, "")),
-            () = tokio::time::sleep(EventFollower::INTERVAL) => {}
+            () = tokio::time::sleep((AGAIN.0 * 2_u32.pow(failures.min(6) - 1)).min(AGAIN.1)) => {}
         }
     }
 }

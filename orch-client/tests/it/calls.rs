@@ -6,7 +6,7 @@ use orch_client::{Client, ClientBuilder, ClientError, RetryPolicy};
 use orch_core::api::Force;
 use orch_core::api::endpoint::{DeleteService, GetVersion, ListNodes, Nothing, ScaleService};
 use orch_core::api::event::EventsQuery;
-use orch_core::api::logs::LogsQuery;
+use orch_core::api::logs::{LogFrame, LogsQuery};
 use orch_core::api::service::ScaleRequest;
 use orch_core::secret::Secret;
 use serde_json::json;
@@ -186,28 +186,58 @@ async fn a_log_comes_in_lines_however_it_was_cut() {
 }
 
 #[tokio::test]
-async fn followed_events_come_once_and_in_order() {
-    fn event(id: &str, second: u32) -> serde_json::Value {
-        json!({"id": id, "type": "task.failed", "severity": "error", "source": "agent", "message": id,
-            "timestamp": format!("2026-01-02T03:04:{second:02}Z")})
-    }
-    let server = Server::start(|_, before| {
-        let events = match before {
-            0 => vec![event("b", 2), event("a", 1)],
-            1 => vec![event("c", 2), event("b", 2)],
-            2 => vec![event("d", 3), event("c", 2), event("b", 2)],
-            _ => vec![event("d", 3)],
-        };
-        Reply::Json(200, json!({"events": events}))
+async fn followed_events_come_once_and_in_order_over_broken_connections() {
+    const FIRST: &str = r#"{"event":{"id":"a","type":"task.failed","severity":"error","source":"agent","message":"","timestamp":"2026-01-02T03:04:05Z"}}
+"#;
+    const NEXT: &str = r#"{"at":{"seq":"7"}}
+{"event":{"id":"b","type":"task.failed","severity":"error","source":"agent","message":"","timestamp":"2026-01-02T03:04:05Z","seq":"8.0"}}
+{"of a later version":{}}
+"#;
+    let server = Server::start(|_, before| match before {
+        // Cut off before the first place: the newest are told again.
+        0 => Reply::Chunks(vec![FIRST.as_bytes()]),
+        1 => Reply::Chunks(vec![FIRST.as_bytes(), NEXT.as_bytes()]),
+        2 => error(503, "unavailable"),
+        _ => error(410, "gone"),
     })
     .await;
     let mut follower = client(&[&server.url]).follow_events(EventsQuery::default());
     let mut told = Vec::new();
-    for _ in 0..4 {
-        told.push(follower.poll().await.unwrap().into_iter().map(|e| e.id).collect::<String>());
+    for _ in 0..5 {
+        told.push(
+            follower
+                .next()
+                .await
+                .map_or_else(|error| error.api().map_or(0, |e| e.status).to_string(), |e| e.id),
+        );
     }
-    assert_eq!(told, ["ab", "c", "d", ""]);
+    assert_eq!(told, ["a", "0", "b", "0", "503"]);
+    assert!(follower.next().await.unwrap_err().has_code("gone"));
+    let paths: Vec<_> = server.asked().into_iter().map(|asked| asked.path).collect();
+    assert_eq!(paths[0], "/v1/events?follow=true");
+    assert!(paths[3].contains("after=8.0"), "{paths:?}");
+}
+
+#[tokio::test]
+async fn logs_in_frames_go_on_after_the_last_line_and_end_only_where_the_server_says_so() {
+    const TASK: &str = "00000000-0000-4000-8000-000000000001";
+    const FIRST: &str = r#"{"open":{"task":"00000000-0000-4000-8000-000000000001","replica":1,"attempt":2,"at":"2026-01-02T03:04:05Z"}}
+{"line":{"task":"00000000-0000-4000-8000-000000000001","replica":1,"attempt":2,"at":"2026-01-02T03:04:05.000000007Z","stream":"stdout","text":"one"}}
+"#;
+    let server = Server::start(|_, before| match before {
+        0 => Reply::Chunks(vec![FIRST.as_bytes(), br#"{"line":{"task":"0000"#]),
+        _ => Reply::Chunks(vec![b"{\"alive\":{}}\n{\"complete\":{}}\n"]),
+    })
+    .await;
+    let query = LogsQuery { service_id: Some("s".to_owned()), ..LogsQuery::default() };
+    let mut log = client(&[&server.url]).log_frames(query);
+    assert!(matches!(log.next().await.unwrap(), Some(LogFrame::Open(_))));
+    assert!(matches!(log.next().await.unwrap(), Some(LogFrame::Line(line)) if line.text == "one"));
+    assert!(log.next().await.is_err(), "cut off");
+    assert_eq!(log.next().await.unwrap(), None);
     let asked = server.asked();
-    assert_eq!(asked[0].path, "/v1/events");
-    assert!(asked[3].path.contains("since=2026-01-02T03%3A04%3A03Z"), "{}", asked[3].path);
+    assert_eq!(asked[0].path, "/v1/logs?format=json&service_id=s");
+    let nanos = 1_767_323_045_000_000_007_i64;
+    let cursor = format!("{TASK}:2:0::{nanos}.1:0.0").replace(':', "%3A");
+    assert!(asked[1].path.contains(&cursor), "{} {cursor}", asked[1].path);
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::lines::LinesRequest;
 use crate::cluster::Revision;
 use crate::id::{ClusterId, NodeId, ServiceId, TaskId};
 use crate::name::{Namespace, ServiceName};
@@ -92,4 +93,6 @@ pub struct StreamRequest {
 pub enum StreamKind {
     /// The log of its newest container, both sources merged.
     Logs(LogOptions),
+    /// Its log as [`NodeFrame`](super::NodeFrame)s, one attempt's.
+    Lines(LinesRequest),
 }

@@ -2,6 +2,7 @@
 
 pub mod desired;
 pub mod error;
+pub mod lines;
 pub mod message;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use futures_util::stream::BoxStream;
 
 pub use desired::{DesiredSet, DesiredTask, DesiredVersion, StreamKind, StreamRequest, TicketId};
 pub use error::AgentApiError;
+pub use lines::{LinesRequest, NodeFrame};
 pub use message::{
     Authority, Directive, Heartbeat, HeartbeatAnswer, RegisterRequest, Registered, ReportAnswer, TaskVerdict,
 };

@@ -258,7 +258,7 @@ endpoints! {
     /// Where one service is reached, by name.
     GetDiscovery = Get "/v1/discovery/services/{name}", User(A::ReadServices), (discovery::EndpointsQuery, Nothing) => 200 discovery::ServiceEndpoints, Prompt;
     /// Events, newest first.
-    ListEvents = Get "/v1/events", User(A::ReadEvents), (event::EventsQuery, Nothing) => 200 event::EventsAnswer, Prompt;
+    ListEvents = Get "/v1/events", User(A::ReadEvents), (event::EventsQuery, Nothing) => 200 event::EventsAnswer, Stream;
     /// Audit records, newest first.
     ListAudit = Get "/v1/audit", User(A::ReadAudit), (audit::AuditQuery, Nothing) => 200 audit::AuditAnswer, Prompt;
     /// The log of a task, or of all tasks of a service: lines of text.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Time, parse_id};
+use super::{Time, is_false, parse_id};
 use crate::command::{FieldPath, Rejection};
 use crate::name::Namespace;
 use crate::record::{self, EventKind, Severity};
-use crate::store::EventFilter;
+use crate::store::{EventFilter, EventSeq};
 use crate::time::Timestamp;
 
 /// How many entries of history come at most, and by default.
@@ -42,6 +42,31 @@ pub struct Event {
     pub details: BTreeMap<String, String>,
     /// When.
     pub timestamp: Time,
+    /// Its place among all events, for `after`. Only where events come oldest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<String>,
+}
+
+/// One JSON object of an answer that follows (`follow=true`), one a line.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventFrame {
+    /// An event.
+    Event(Box<Event>),
+    /// All before it was looked at: where to go on, if nothing else comes. At least every 15 s.
+    At {
+        /// For `after`.
+        seq: String,
+    },
+}
+
+impl Event {
+    /// With its place.
+    #[must_use]
+    pub fn at(event: &record::Event, seq: Option<EventSeq>) -> Self {
+        Self { seq: seq.map(|seq| seq.to_string()), ..event.into() }
+    }
 }
 
 impl From<&record::Event> for Event {
@@ -58,6 +83,7 @@ impl From<&record::Event> for Event {
             related_object_id: id,
             details: event.details.clone(),
             timestamp: event.at.into(),
+            seq: None,
         }
     }
 }
@@ -94,9 +120,24 @@ pub struct EventsQuery {
     /// 1 to 500; 100 if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
+    /// After the event with this `seq`, oldest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Go on with what comes: an [`EventFrame`] a line. Without `after`: first the newest `limit`.
+    #[serde(skip_serializing_if = "is_false", deserialize_with = "super::boolean")]
+    pub follow: bool,
 }
 
 impl EventsQuery {
+    /// The place to go on after.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn parse_after(&self) -> Result<Option<EventSeq>, Rejection> {
+        let given = self.after.as_deref().filter(|text| !text.is_empty());
+        given.map(|text| super::parse_at(text, &FieldPath::new("after"), "the `seq` of an event")).transpose()
+    }
+
     /// The filter; `None`: no event can match, since there is no such type.
     ///
     /// # Errors

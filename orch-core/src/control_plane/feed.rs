@@ -116,7 +116,7 @@ impl EventFeed {
 }
 
 /// Events of a namespace, and those of the whole cluster.
-fn sees(scope: &Scope, event: &Event) -> bool {
+pub(super) fn sees(scope: &Scope, event: &Event) -> bool {
     match scope {
         Scope::Cluster => true,
         Scope::Namespace(namespace) => event.namespace.as_ref().is_none_or(|of| of == namespace),

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
+use super::line::{Assembler, LogLine, LogTime, Splitter};
 use super::{ContainerId, RuntimeError};
 use crate::time::Timestamp;
 
@@ -24,7 +26,8 @@ pub struct LogOptions {
 }
 
 /// Where a line came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LogSource {
     /// Standard output.
     Stdout,
@@ -50,6 +53,57 @@ pub trait ContainerLogs: Send + Sync {
         container: &ContainerId,
         options: &LogOptions,
     ) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, RuntimeError>;
+
+    /// Whether a followed log has each line once, also where the runtime rotates it. Where not, whoever needs that asks again for
+    /// what is new.
+    fn follows_exactly(&self) -> bool {
+        true
+    }
+
+    /// The same in lines, some at a time, each with the time that the runtime noted for it, whatever `timestamps` says. Unless a
+    /// runtime brings its own: cut from [`ContainerLogs::logs`], without times.
+    async fn lines(&self, container: &ContainerId, options: &LogOptions) -> Result<LogLines, RuntimeError> {
+        let options = LogOptions { timestamps: false, ..options.clone() };
+        let chunks = self.logs(container, &options).await?;
+        Ok(untimed(chunks))
+    }
+}
+
+/// Lines as they come.
+pub type LogLines = BoxStream<'static, Result<Vec<LogLine>, RuntimeError>>;
+
+fn untimed(chunks: BoxStream<'static, Result<LogChunk, RuntimeError>>) -> LogLines {
+    type Splitters = [Splitter; 2];
+    let state = (Some(chunks), Splitters::default(), Assembler::default());
+    futures_util::stream::unfold(state, |(chunks, mut splitters, mut assembler)| async move {
+        let mut chunks = chunks?;
+        loop {
+            let mut lines = Vec::new();
+            match chunks.next().await {
+                Some(Ok(chunk)) => {
+                    let splitter = &mut splitters[chunk.source as usize];
+                    splitter.push(&chunk.bytes);
+                    while let Some(piece) = splitter.next_piece() {
+                        assembler.push(chunk.source, LogTime::UNKNOWN, &piece, &mut lines);
+                    }
+                    if !lines.is_empty() {
+                        return Some((Ok(lines), (Some(chunks), splitters, assembler)));
+                    }
+                }
+                Some(Err(error)) => return Some((Err(error), (None, splitters, assembler))),
+                None => {
+                    for source in [LogSource::Stdout, LogSource::Stderr] {
+                        if let Some(rest) = splitters[source as usize].rest() {
+                            assembler.push(source, LogTime::UNKNOWN, &rest, &mut lines);
+                        }
+                    }
+                    assembler.finish(&mut lines);
+                    return (!lines.is_empty()).then_some((Ok(lines), (None, splitters, assembler)));
+                }
+            }
+        }
+    })
+    .boxed()
 }
 
 /// A command to run inside a container.

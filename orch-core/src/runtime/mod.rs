@@ -2,6 +2,7 @@
 
 pub mod ability;
 pub mod error;
+pub mod line;
 pub mod observed;
 pub mod request;
 
@@ -10,9 +11,10 @@ use futures_util::stream::BoxStream;
 
 pub use ability::{
     CheckResult, ContainerChecks, ContainerExec, ContainerLogs, ContainerStats, ExecRequest, ExecSession,
-    LogChunk, LogOptions, LogSource, Usage,
+    LogChunk, LogLines, LogOptions, LogSource, Usage,
 };
 pub use error::RuntimeError;
+pub use line::{LineEnd, LogLine, LogTime};
 pub use observed::{
     ContainerChange, ContainerEvent, ContainerId, ContainerLabels, ContainerState, ObservedContainer,
     RuntimeEvent, RuntimeInfo,

@@ -1,8 +1,12 @@
 //! [`History`]: what happened, asked for by filter.
 
+use std::fmt;
+use std::str::FromStr;
+
 use async_trait::async_trait;
 
 use super::StoreError;
+use crate::cluster::Revision;
 use crate::id::{NodeId, ServiceId, TaskId};
 use crate::name::Namespace;
 use crate::record::{ActorType, AuditRecord, Event, EventKind, Outcome, Severity};
@@ -84,9 +88,64 @@ impl AuditFilter {
     }
 }
 
-/// Answers what happened. Newest first.
+/// An event's place among all: the transaction it came with, and its place in it. What a listener goes on from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventSeq {
+    /// The transaction.
+    pub revision: Revision,
+    /// From 0.
+    pub ordinal: u32,
+}
+
+impl EventSeq {
+    /// After every event of that transaction.
+    #[must_use]
+    pub const fn end_of(revision: Revision) -> Self {
+        Self { revision, ordinal: u32::MAX }
+    }
+}
+
+/// `17.0`: transaction and place; `17`: after the whole transaction.
+impl fmt::Display for EventSeq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ordinal {
+            u32::MAX => write!(f, "{}", self.revision.0),
+            ordinal => write!(f, "{}.{ordinal}", self.revision.0),
+        }
+    }
+}
+
+/// The text is no sequence number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the sequence number of an event")]
+pub struct NoSeq;
+
+impl FromStr for EventSeq {
+    type Err = NoSeq;
+
+    fn from_str(text: &str) -> Result<Self, NoSeq> {
+        let (revision, ordinal) = match text.split_once('.') {
+            None => (text, u32::MAX),
+            Some((revision, ordinal)) => (revision, ordinal.parse().map_err(|_| NoSeq)?),
+        };
+        // Stores count in 63 bits.
+        let revision =
+            revision.parse().ok().filter(|revision| *revision <= i64::MAX.unsigned_abs()).ok_or(NoSeq)?;
+        Ok(Self { revision: Revision(revision), ordinal })
+    }
+}
+
+/// Answers what happened. Newest first, where nothing else is said.
 #[async_trait]
 pub trait History: Send + Sync {
+    /// Events after a place, oldest first, at most `filter.limit` of those that pass the filter.
+    async fn events_after(
+        &self,
+        after: EventSeq,
+        filter: &EventFilter,
+    ) -> Result<Vec<(EventSeq, Event)>, StoreError>;
+    /// The place of the oldest event that is kept.
+    async fn oldest_event(&self) -> Result<Option<EventSeq>, StoreError>;
     /// Events, newest first.
     async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, StoreError>;
     /// Audit records, newest first.

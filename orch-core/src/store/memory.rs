@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
-use super::{AuditFilter, CommitError, Epoch, EventFilter, History, Image, Store, StoreError};
+use super::{AuditFilter, CommitError, Epoch, EventFilter, EventSeq, History, Image, Store, StoreError};
 use crate::cluster::{Change, Key, Revision, Transaction, fold};
 use crate::id::ClusterId;
 use crate::record::{AuditRecord, Event};
@@ -23,7 +23,7 @@ struct Inner {
     epoch: Epoch,
     revision: Revision,
     rows: BTreeMap<Key, Change>,
-    events: Vec<Event>,
+    events: Vec<(EventSeq, Event)>,
     audit: Vec<AuditRecord>,
 }
 
@@ -70,8 +70,9 @@ impl Store for MemoryStore {
                 row => inner.rows.insert(key, row.clone()),
             };
         }
-        for transaction in group {
-            inner.events.extend(transaction.events.iter().cloned());
+        for (revision, transaction) in (base.0 + 1..).map(Revision).zip(group) {
+            let places = (0..).map(|ordinal| EventSeq { revision, ordinal });
+            inner.events.extend(places.zip(transaction.events.iter().cloned()));
             inner.audit.extend(transaction.audit.iter().cloned());
         }
         inner.revision = Revision(base.0 + group.len() as u64);
@@ -81,7 +82,7 @@ impl Store for MemoryStore {
     async fn prune(&self, events_before: Timestamp, audit_before: Timestamp) -> Result<u64, StoreError> {
         let mut inner = self.inner();
         let before = inner.events.len() + inner.audit.len();
-        inner.events.retain(|event| event.at >= events_before);
+        inner.events.retain(|(_, event)| event.at >= events_before);
         inner.audit.retain(|record| record.at >= audit_before);
         Ok((before - inner.events.len() - inner.audit.len()) as u64)
     }
@@ -95,10 +96,24 @@ impl History for MemoryStore {
             .events
             .iter()
             .rev()
-            .filter(|event| filter.matches(event))
+            .filter(|(_, event)| filter.matches(event))
             .take(filter.limit)
-            .cloned()
+            .map(|(_, event)| event.clone())
             .collect())
+    }
+
+    async fn events_after(
+        &self,
+        after: EventSeq,
+        filter: &EventFilter,
+    ) -> Result<Vec<(EventSeq, Event)>, StoreError> {
+        let inner = self.inner();
+        let later = inner.events.iter().filter(|(seq, event)| *seq > after && filter.matches(event));
+        Ok(later.take(filter.limit).cloned().collect())
+    }
+
+    async fn oldest_event(&self) -> Result<Option<EventSeq>, StoreError> {
+        Ok(self.inner().events.first().map(|(seq, _)| *seq))
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {

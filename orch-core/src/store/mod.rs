@@ -6,7 +6,7 @@ pub mod memory;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-pub use history::{AuditFilter, EventFilter, History};
+pub use history::{AuditFilter, EventFilter, EventSeq, History};
 pub use memory::MemoryStore;
 
 use crate::BoxError;

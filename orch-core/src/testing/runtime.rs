@@ -220,8 +220,9 @@ impl FakeRuntime {
 
     /// A line of a container's standard output.
     pub fn write_log(&self, container: &ContainerId, line: &str) {
+        let at = self.env.now().into();
         if let Some(container) = self.state().containers.get_mut(container) {
-            container.log.write(line);
+            container.log.write(at, line);
         }
     }
 

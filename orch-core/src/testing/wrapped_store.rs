@@ -13,6 +13,21 @@ macro_rules! history_of {
                 self.$within.events(filter).await
             }
 
+            async fn events_after(
+                &self,
+                after: $crate::store::EventSeq,
+                filter: &$crate::store::EventFilter,
+            ) -> Result<Vec<($crate::store::EventSeq, $crate::record::Event)>, $crate::store::StoreError>
+            {
+                self.$within.events_after(after, filter).await
+            }
+
+            async fn oldest_event(
+                &self,
+            ) -> Result<Option<$crate::store::EventSeq>, $crate::store::StoreError> {
+                self.$within.oldest_event().await
+            }
+
             async fn audit(
                 &self,
                 filter: &$crate::store::AuditFilter,

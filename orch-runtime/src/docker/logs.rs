@@ -3,11 +3,13 @@
 use async_trait::async_trait;
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt as _, stream};
-use http_body_util::{BodyDataStream, BodyExt as _};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http_body_util::BodyExt as _;
 use hyper::Method;
-use hyper::body::Incoming;
-use orch_core::runtime::{ContainerId, ContainerLogs, LogChunk, LogOptions, LogSource, RuntimeError};
+use orch_core::runtime::line::{Assembler, Splitter};
+use orch_core::runtime::{
+    ContainerId, ContainerLogs, LogChunk, LogLine, LogLines, LogOptions, LogSource, LogTime, RuntimeError,
+};
 
 use super::DockerRuntime;
 use super::client::DEADLINE;
@@ -17,6 +19,9 @@ use super::error::EngineError;
 /// No engine writes longer frames: a longer one means that the stream is not what it should be.
 const FRAME_LIMIT: u32 = 64 << 20;
 
+/// A message, times and all, is not longer: engines cut lines at 16 KiB.
+const MESSAGE_LIMIT: usize = 1 << 20;
+
 #[async_trait]
 impl ContainerLogs for DockerRuntime {
     async fn logs(
@@ -24,19 +29,137 @@ impl ContainerLogs for DockerRuntime {
         container: &ContainerId,
         options: &LogOptions,
     ) -> Result<BoxStream<'static, Result<LogChunk, RuntimeError>>, RuntimeError> {
+        let (body, tty) = self.open_log(container, options.clone()).await?;
+        let frames = if tty { Frames::plain() } else { Frames::default() };
+        Ok(chunks(body, frames))
+    }
+
+    /// Docker 20.10 loses some lines of a followed log and repeats others each time that it rotates the log. What it
+    /// answers without following is exact, rotated files included.
+    fn follows_exactly(&self) -> bool {
+        false
+    }
+
+    async fn lines(&self, container: &ContainerId, options: &LogOptions) -> Result<LogLines, RuntimeError> {
+        let options = LogOptions { timestamps: true, ..options.clone() };
+        let (body, tty) = self.open_log(container, options).await?;
+        Ok(lines(
+            body,
+            if tty { Messages::Plain(Splitter::default()) } else { Messages::Framed(Frames::default()) },
+        ))
+    }
+}
+
+type Body = BoxStream<'static, Result<Bytes, EngineError>>;
+
+impl DockerRuntime {
+    /// The log as the engine sends it, and whether it is a terminal's. Engines before 26 begin their answer with the first line: of a
+    /// silent container that is not waited for here.
+    async fn open_log(
+        &self,
+        container: &ContainerId,
+        options: LogOptions,
+    ) -> Result<(Body, bool), RuntimeError> {
         let found = self.look_at(&container.0).await?.ok_or(RuntimeError::Gone)?;
         if found.labels.is_none() {
             return Err(RuntimeError::Gone);
         }
-        let client = self.client();
-        let call = async {
-            let path =
-                client.session().await?.path(&format!("/containers/{container}/logs?{}", query(options)));
-            client.engine.send(Method::GET, &path, Payload::Empty).await
+        let (runtime, id, follow) = (self.clone(), container.clone(), options.follow);
+        let open = async move {
+            let client = runtime.client();
+            let call = async {
+                let path =
+                    client.session().await?.path(&format!("/containers/{id}/logs?{}", query(&options)));
+                client.engine.send(Method::GET, &path, Payload::Empty).await
+            };
+            let response = if follow { call.await? } else { client.run("logs", DEADLINE, call).await? };
+            let body = response.into_body().into_data_stream();
+            Ok::<_, EngineError>(body.map(|piece| piece.map_err(EngineError::transport)))
         };
-        let body = client.run("logs", DEADLINE, call).await?.into_body().into_data_stream();
-        let frames = if found.tty { Frames::plain() } else { Frames::default() };
-        Ok(chunks(body, frames))
+        let body = if follow { stream::once(open).try_flatten().boxed() } else { open.await?.boxed() };
+        Ok((body, found.tty))
+    }
+}
+
+/// Whole lines, some at a time, read only as fast as they are taken.
+fn lines(body: Body, messages: Messages) -> LogLines {
+    let state = Some((body, messages, Assembler::default()));
+    stream::unfold(state, |state| async move {
+        let (mut body, mut messages, mut assembler) = state?;
+        loop {
+            let mut lines = Vec::new();
+            let piece = body.next().await;
+            let last = piece.is_none();
+            match piece {
+                Some(Ok(bytes)) => messages.push(&bytes),
+                Some(Err(error)) => return Some((Err(error.into()), None)),
+                None => {}
+            }
+            if let Err(error) = messages.take(last, &mut assembler, &mut lines) {
+                return Some((Err(error.into()), None));
+            }
+            if last {
+                assembler.finish(&mut lines);
+                return (!lines.is_empty()).then_some((Ok(lines), None));
+            }
+            if !lines.is_empty() {
+                return Some((Ok(lines), Some((body, messages, assembler))));
+            }
+        }
+    })
+    .boxed()
+}
+
+/// A log cut into messages, each of which begins with its time: framed by the engine; of a terminal, by lines.
+enum Messages {
+    Framed(Frames),
+    Plain(Splitter),
+}
+
+impl Messages {
+    fn push(&mut self, bytes: &Bytes) {
+        match self {
+            Self::Framed(frames) => frames.push(bytes),
+            Self::Plain(splitter) => splitter.push(bytes),
+        }
+    }
+
+    fn take(
+        &mut self,
+        last: bool,
+        assembler: &mut Assembler,
+        lines: &mut Vec<LogLine>,
+    ) -> Result<(), EngineError> {
+        let mut add = |source, message: &[u8]| {
+            let (at, text) = split_time(message);
+            assembler.push(source, at, text, lines);
+        };
+        match self {
+            Self::Framed(frames) => {
+                while let Some((source, message)) = frames.next_message()? {
+                    add(source, &message);
+                }
+            }
+            Self::Plain(splitter) => {
+                while let Some(message) = splitter.next_piece() {
+                    add(LogSource::Stdout, &message);
+                }
+                if let Some(rest) = splitter.rest().filter(|_| last) {
+                    add(LogSource::Stdout, &rest);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The time that a message begins with, and the rest. A piece that begins with none is taken as it is.
+fn split_time(message: &[u8]) -> (LogTime, &[u8]) {
+    let end = message.iter().take(40).position(|byte| *byte == b' ');
+    let time = end.and_then(|end| LogTime::parse(std::str::from_utf8(&message[..end]).ok()?));
+    match (time, end) {
+        (Some(at), Some(end)) => (at, &message[end + 1..]),
+        _ => (LogTime::UNKNOWN, message),
     }
 }
 
@@ -57,10 +180,7 @@ fn query(options: &LogOptions) -> String {
 }
 
 /// The chunks of a response, read only as fast as they are taken.
-fn chunks(
-    body: BodyDataStream<Incoming>,
-    frames: Frames,
-) -> BoxStream<'static, Result<LogChunk, RuntimeError>> {
+fn chunks(body: Body, frames: Frames) -> BoxStream<'static, Result<LogChunk, RuntimeError>> {
     stream::unfold(Some((body, frames)), |state| async move {
         let (mut body, mut frames) = state?;
         loop {
@@ -71,7 +191,7 @@ fn chunks(
             }
             match body.next().await {
                 Some(Ok(bytes)) => frames.push(&bytes),
-                Some(Err(error)) => return Some((Err(EngineError::transport(error).into()), None)),
+                Some(Err(error)) => return Some((Err(error.into()), None)),
                 None => return None,
             }
         }
@@ -115,22 +235,44 @@ impl Frames {
                 self.frame = Some((source, left - bytes.len()));
                 return Ok(Some(LogChunk { source, bytes }));
             }
-            if self.buffer.len() < 8 {
-                return Ok(None);
-            }
-            let mut head = self.buffer.split_to(8);
-            let source = match head.get_u8() {
-                0 | 1 => LogSource::Stdout,
-                2 | 3 => LogSource::Stderr,
-                other => return Err(EngineError::unexpected(format!("log frame of source {other}"))),
-            };
-            head.advance(3);
-            let length = head.get_u32();
-            if length > FRAME_LIMIT {
-                return Err(EngineError::unexpected(format!("log frame of {length} bytes")));
-            }
-            self.frame = Some((source, length as usize));
+            let Some(frame) = self.head()? else { return Ok(None) };
+            self.frame = Some(frame);
         }
+    }
+
+    /// The next frame, whole. None is begun by [`Frames::next`].
+    fn next_message(&mut self) -> Result<Option<(LogSource, Bytes)>, EngineError> {
+        if self.frame.is_none() {
+            self.frame = self.head()?;
+        }
+        let Some((source, length)) = self.frame else { return Ok(None) };
+        if length > MESSAGE_LIMIT {
+            return Err(EngineError::unexpected(format!("log message of {length} bytes")));
+        }
+        if self.buffer.len() < length {
+            return Ok(None);
+        }
+        self.frame = None;
+        Ok(Some((source, self.buffer.split_to(length).freeze())))
+    }
+
+    /// The head of the next frame, once it is there.
+    fn head(&mut self) -> Result<Option<(LogSource, usize)>, EngineError> {
+        if self.buffer.len() < 8 {
+            return Ok(None);
+        }
+        let mut head = self.buffer.split_to(8);
+        let source = match head.get_u8() {
+            0 | 1 => LogSource::Stdout,
+            2 | 3 => LogSource::Stderr,
+            other => return Err(EngineError::unexpected(format!("log frame of source {other}"))),
+        };
+        head.advance(3);
+        let length = head.get_u32();
+        if length > FRAME_LIMIT {
+            return Err(EngineError::unexpected(format!("log frame of {length} bytes")));
+        }
+        Ok(Some((source, length as usize)))
     }
 }
 
@@ -183,6 +325,30 @@ mod tests {
     fn a_terminal_has_no_frames() {
         let [out, err] = decode(&mut Frames::plain(), &[b"$ ", b"ls\r\n"]).unwrap();
         assert_eq!((out.as_slice(), err.as_slice()), (&b"$ ls\r\n"[..], &b""[..]));
+    }
+
+    #[test]
+    fn messages_are_put_together_into_lines_with_the_time_of_their_first_byte() {
+        let (mut assembler, mut lines) = (Assembler::default(), Vec::new());
+        let mut messages = Messages::Framed(Frames::default());
+        let times: Vec<String> = (1..=3).map(|n| format!("2026-11-25T03:07:16.00000000{n}Z")).collect();
+        let mut wire = frame(1, format!("{} begun, ", times[0]).as_bytes());
+        wire.extend(frame(2, format!("{} other\n", times[1]).as_bytes()));
+        wire.extend(frame(1, format!("{} ended\n", times[2]).as_bytes()));
+        for piece in wire.chunks(7) {
+            messages.push(&Bytes::copy_from_slice(piece));
+            messages.take(false, &mut assembler, &mut lines).unwrap();
+        }
+        let got: Vec<_> = lines.iter().map(|line| (line.at.to_string(), &line.text[..])).collect();
+        assert_eq!(got, [(times[1].clone(), &b"other"[..]), (times[0].clone(), b"begun, ended")]);
+
+        let mut messages = Messages::Plain(Splitter::default());
+        messages.push(&Bytes::from(format!("{} $ ls\r\n{} fil", times[0], times[1])));
+        lines.clear();
+        messages.take(true, &mut assembler, &mut lines).unwrap();
+        assembler.finish(&mut lines);
+        let got: Vec<_> = lines.iter().map(|line| (line.at.to_string(), &line.text[..])).collect();
+        assert_eq!(got, [(times[0].clone(), &b"$ ls"[..]), (times[1].clone(), b"fil")]);
     }
 
     #[test]

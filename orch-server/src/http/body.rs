@@ -2,11 +2,13 @@
 
 use std::any::TypeId;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, StatusCode, Uri};
+use futures_util::stream::BoxStream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use orch_core::api::endpoint::{Endpoint, Nothing, Row};
 use orch_core::api::strict;
@@ -43,6 +45,20 @@ pub(crate) fn parse<E: Endpoint>(bytes: &[u8]) -> Result<E::Request, ApiError> {
 /// Whether an endpoint has something to read.
 pub(crate) fn takes_a_body<E: Endpoint>() -> bool {
     TypeId::of::<E::Request>() != TypeId::of::<Nothing>()
+}
+
+/// A body that is made as it goes.
+pub(crate) type Pieces = BoxStream<'static, Result<Bytes, std::io::Error>>;
+
+/// An answer that goes on, which no proxy may keep or collect.
+pub(crate) fn streamed(content_type: &'static str, body: Pieces) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, Body::from_stream(body)).into_response()
 }
 
 /// A successful answer of an endpoint: its body, with the status of its row.

@@ -11,6 +11,7 @@ use orch_core::agent::AgentApiError;
 use orch_core::api::error::{ErrorBody, ErrorInfo, answer_to, status_of};
 use orch_core::command::{ExecuteError, Rejection};
 use orch_core::control_plane::LogsError;
+use orch_core::control_plane::history::EventsError;
 use orch_core::identity::{AuthError, Denied};
 use orch_core::store::StoreError;
 
@@ -136,12 +137,30 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<EventsError> for ApiError {
+    fn from(error: EventsError) -> Self {
+        let message = error.to_string();
+        match error {
+            EventsError::Gone { oldest } => {
+                let mut gone = Self::new(StatusCode::GONE, "gone", message);
+                let details = serde_json::json!({"oldest": oldest.to_string()});
+                gone.info = Box::new((*gone.info).with(details));
+                gone
+            }
+            EventsError::Store(error) => error.into(),
+            other => Self::internal(&other),
+        }
+    }
+}
+
 impl From<LogsError> for ApiError {
     fn from(error: LogsError) -> Self {
         let message = error.to_string();
         match error {
-            LogsError::NoTask(_) => Self::new(StatusCode::NOT_FOUND, "not_found", message),
-            LogsError::NoNode(_) | LogsError::NodeUnreachable(_) => {
+            LogsError::NoTask(_) | LogsError::NoService(_) => {
+                Self::new(StatusCode::NOT_FOUND, "not_found", message)
+            }
+            LogsError::NoNode(_) | LogsError::NodeUnreachable(_) | LogsError::TooManyTasks => {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_argument", message)
             }
             LogsError::TooMany => Self {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use orch_agent::{Agent, AgentConfig};
 use orch_client::{Client, HttpAgentApi};
-use orch_core::api::logs::LogsQuery;
+use orch_core::api::event::EventsQuery;
+use orch_core::api::logs::{LogCursors, LogFrame, LogsQuery};
 use orch_core::env::SystemEnv;
 use orch_core::identity::Role;
 use orch_core::node::Resources;
@@ -104,5 +105,105 @@ async fn logs_of_what_does_not_run_are_refused_with_the_reason() {
     assert_eq!((unknown.status.as_u16(), unknown.code().as_str()), (404, "not_found"));
     let neither = world.get("/v1/logs").await;
     assert_eq!((neither.status.as_u16(), neither.code().as_str()), (400, "invalid_argument"));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn frames_tell_all_of_a_line_follow_the_next_attempt_and_go_on_at_a_place() {
+    let world = World::start().await;
+    let node = Node::start(&world);
+    let service = world.create("web").await;
+    let (task, container) = soon(node.container(&world)).await;
+    for line in ["one", "two"] {
+        node.runtime.write_log(&container, line);
+    }
+    let token = Secret::new(world.token(Role::Viewer));
+    let client = Client::builder().server(world.base()).token(token).build().unwrap();
+    let query = LogsQuery { service_id: Some(service), follow: true, ..LogsQuery::default() };
+    let mut cursors = LogCursors::default();
+    let mut log = client.log_frames(query.clone());
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        let frame = soon(log.next()).await.unwrap().unwrap();
+        cursors.note(&frame, None);
+        told.push(match frame {
+            LogFrame::Open(open) => format!("attempt {} of {}", open.attempt, open.task),
+            LogFrame::Line(line) => line.text,
+            other => format!("{other:?}"),
+        });
+    }
+    assert_eq!(told, [format!("attempt 1 of {task}"), "one".to_owned(), "two".to_owned()]);
+    drop(log);
+
+    node.runtime.write_log(&container, "three");
+    let query = LogsQuery { cursor: Some(cursors.to_string()), format: Some("json".to_owned()), ..query };
+    let mut log = soon(client.logs(&query)).await.unwrap();
+    let mut next = async || -> LogFrame {
+        serde_json::from_str(&soon(log.next_line()).await.unwrap().unwrap()).unwrap()
+    };
+    assert!(matches!(next().await, LogFrame::Open(_)));
+    assert!(matches!(next().await, LogFrame::Line(line) if line.text == "three"));
+    assert!(node.runtime.kill(&container, 3));
+    assert!(matches!(next().await, LogFrame::End(end) if end.reason == "exit 3"));
+    node.stop().await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_whose_node_is_away_is_told_and_does_not_hold_up() {
+    let world = World::start().await;
+    let (node, credential) = world.register("node-a").await;
+    let service = world.create("web").await;
+    soon(async {
+        while world.control.image().tasks().all(|task| task.node.is_none()) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(credential);
+    world.post(&format!("/v1/nodes/{node}/revoke"), &serde_json::json!({})).await.expect(200);
+    let answer = soon(world.get(&format!("/v1/logs?service_id={service}&format=json"))).await;
+    assert!(answer.text.contains(r#"{"away":"#), "{}", answer.text);
+    assert!(answer.text.ends_with("{\"complete\":{}}\n"), "{}", answer.text);
+    for wrong in ["format=xml", "format=json&cursor=x", "previous=true", "since=noon"] {
+        let answer = world.get(&format!("/v1/logs?service_id={service}&{wrong}")).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_argument"), "{wrong}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn events_are_followed_once_each_from_a_place_and_a_forgotten_place_is_told() {
+    let world = World::start().await;
+    world.create("one").await;
+    let token = Secret::new(world.token(Role::Viewer));
+    let client = Client::builder().server(world.base()).token(token).build().unwrap();
+    let query = EventsQuery { kind: Some("service.created".to_owned()), ..EventsQuery::default() };
+    let mut follower = client.follow_events(query.clone());
+    let first = soon(follower.next()).await.unwrap();
+    assert!(first.message.contains("one") && first.seq.is_none(), "{first:?}");
+    world.create("two").await;
+    let second = soon(follower.next()).await.unwrap();
+    assert!(second.message.contains("two"), "{second:?}");
+    world.create("three").await;
+    drop(follower);
+    let after = second.seq.clone();
+    let mut follower = client.follow_events(EventsQuery { after, ..query });
+    let third = soon(follower.next()).await.unwrap();
+    assert!(third.message.contains("three"), "{third:?}");
+
+    let seq = second.seq.unwrap();
+    let page = world.get(&format!("/v1/events?type=service.created&after={seq}")).await.expect(200);
+    assert_eq!(page["events"][0]["id"], third.id.as_str());
+    assert_eq!(page["events"].as_array().unwrap().len(), 1);
+    world.forget_events().await;
+    for follow in ["", "&follow=true"] {
+        let gone = world.get(&format!("/v1/events?after=1.0{follow}")).await;
+        assert_eq!((gone.status.as_u16(), gone.code().as_str()), (410, "gone"), "{}", gone.text);
+        assert!(gone.json()["error"]["details"]["oldest"].is_string(), "{}", gone.text);
+    }
+    let wrong = world.get("/v1/events?after=last").await;
+    assert_eq!((wrong.status.as_u16(), wrong.code().as_str()), (400, "invalid_argument"));
+    drop(follower);
     world.stop().await;
 }

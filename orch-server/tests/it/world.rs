@@ -20,7 +20,7 @@ use orch_core::identity::{RegistrationClaim, Role};
 use orch_core::node::Resources;
 use orch_core::schedule::FilterAndScore;
 use orch_core::secret::Secret;
-use orch_core::store::MemoryStore;
+use orch_core::store::{MemoryStore, Store as _};
 use orch_server::{Server, ServerTls};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -31,6 +31,7 @@ const JWT_SECRET: &str = "the JWT secret of this test, 32 bytes and more";
 
 pub(crate) struct World {
     pub(crate) control: ControlPlane,
+    store: Arc<MemoryStore>,
     http: Http,
     stop: CancellationToken,
     served: Option<JoinHandle<()>>,
@@ -110,7 +111,8 @@ impl World {
     pub(crate) async fn start_with(tls: Option<ServerTls>) -> Self {
         let key = ServerKey::derive(&Secret::new("the server key of this test".to_owned())).unwrap();
         let token = Secret::new(REGISTRATION_TOKEN.to_owned());
-        let control = ControlPlane::builder(SystemEnv::shared(), Arc::new(MemoryStore::new()))
+        let store = Arc::new(MemoryStore::new());
+        let control = ControlPlane::builder(SystemEnv::shared(), Arc::clone(&store) as _)
             .users(Arc::new(JwtUsers::new(&Secret::new(JWT_SECRET.to_owned())).unwrap()))
             .authorizer(Arc::new(HierarchicalRoles))
             .credentials(Arc::new(TokenCredentials::new(key.clone())))
@@ -128,7 +130,14 @@ impl World {
         let http = Http::new(&format!("{scheme}://{}", server.address()));
         let stop = CancellationToken::new();
         let served = Some(tokio::spawn(server.run(stop.clone().cancelled_owned())));
-        Self { control, http, stop, served }
+        Self { control, store, http, stop, served }
+    }
+
+    /// Forgets all events but those of the last moment, which one more service makes.
+    pub(crate) async fn forget_events(&self) {
+        let now = self.control.now();
+        self.create("last").await;
+        self.store.prune(now, now).await.unwrap();
     }
 
     /// The URL of the server.

@@ -6,7 +6,7 @@ use super::sample::{NOW, Sample, namespace};
 use crate::cluster::{Change, Cluster, Revision, Transaction};
 use crate::id::{ClusterId, IdStream, NodeId, TaskId};
 use crate::record::{EventKind, RelatedObject, Severity};
-use crate::store::{AuditFilter, CommitError, Epoch, EventFilter, Image, Store};
+use crate::store::{AuditFilter, CommitError, Epoch, EventFilter, EventSeq, Image, Store};
 
 /// Makes a module `$name` with the tests of the store contract. `$make` is evaluated once a test, may `.await`, and yields
 /// something that dereferences to a [`Store`](crate::store::Store): `Box::new(MemoryStore::new())`, an `Arc`, or a fixture
@@ -260,6 +260,18 @@ pub async fn events_come_newest_first_and_by_filter(store: &dyn Store) {
         let expected: Vec<_> =
             events.iter().rev().filter(|event| filter.matches(event)).take(filter.limit).cloned().collect();
         assert_eq!(store.events(&filter).await.expect("answered"), expected, "{filter:?}");
+        let places = [(1, 0), (1, 1), (2, 0), (2, 1), (2, 2)]
+            .map(|(revision, ordinal)| EventSeq { revision: Revision(revision), ordinal });
+        assert_eq!(store.oldest_event().await.expect("answered"), Some(places[0]));
+        let between = [EventSeq::default(), EventSeq::end_of(Revision(1)), EventSeq::end_of(Revision(2))];
+        for after in places.into_iter().chain(between) {
+            let later =
+                places.into_iter().zip(&events).filter(|(seq, event)| *seq > after && filter.matches(event));
+            let expected: Vec<_> =
+                later.map(|(seq, event)| (seq, event.clone())).take(filter.limit).collect();
+            let answered = store.events_after(after, &filter).await.expect("answered");
+            assert_eq!(answered, expected, "after {after}: {filter:?}");
+        }
     }
 }
 

@@ -1,20 +1,19 @@
-//! Logs: lines of text, as long as they come.
+//! Logs: lines of text or of JSON, as long as they come.
 
 use std::collections::BTreeMap;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{BoxStream, StreamExt as _, select_all};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use futures_util::stream::{StreamExt as _, select_all};
 use orch_core::api::endpoint as ep;
-use orch_core::api::logs::LogsOf;
+use orch_core::api::logs::{LogFrame, LogsForm, LogsOf};
 use orch_core::command::{FieldPath, Rejection};
 use orch_core::control_plane::query::{ReadLogs, View};
 use orch_core::id::{ServiceId, TaskId};
 
 use super::super::App;
+use super::super::body::{Pieces, streamed};
 use super::super::call::Call;
 use super::super::error::ApiError;
 use super::service;
@@ -28,7 +27,14 @@ pub(crate) async fn logs(
     State(app): State<App>,
     call: Call<ep::GetLogs, ReadLogs>,
 ) -> Result<Response, ApiError> {
-    let (of, options) = call.query.parse()?;
+    let (of, form) = call.query.parse()?;
+    let options = match form {
+        LogsForm::Text(options) => options,
+        LogsForm::Frames(selection, cursors) => {
+            let frames = app.control.log_frames(&call.permit, of, selection, cursors)?;
+            return Ok(streamed("application/x-ndjson", frames.map(|frames| encode(&frames)).boxed()));
+        }
+    };
     let tasks = match of {
         LogsOf::Task(task) => BTreeMap::from([(task, None)]),
         LogsOf::Service(service) => tasks_of(&app.control.read(&call.permit), service)?,
@@ -49,12 +55,17 @@ pub(crate) async fn logs(
     if let (true, Some(failure)) = (streams.is_empty(), failure) {
         return Err(failure.into());
     }
-    let headers = [
-        (CONTENT_TYPE, "text/plain; charset=utf-8"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (CACHE_CONTROL, "no-store"),
-    ];
-    Ok((headers, Body::from_stream(select_all(streams))).into_response())
+    Ok(streamed("text/plain; charset=utf-8", select_all(streams).boxed()))
+}
+
+/// One JSON object a line.
+fn encode(frames: &[LogFrame]) -> Result<Bytes, std::io::Error> {
+    let mut text = Vec::with_capacity(frames.len() * 192);
+    for frame in frames {
+        serde_json::to_writer(&mut text, frame)?;
+        text.push(b'\n');
+    }
+    Ok(text.into())
 }
 
 /// The tasks whose containers run, with what their lines begin with if there are several.
@@ -79,8 +90,6 @@ fn tasks_of(view: &View, id: ServiceId) -> Result<BTreeMap<TaskId, Option<String
     let prefix = |slot| several.then(|| format!("{}.{slot} | ", service.spec.name));
     Ok(running.into_iter().map(|task| (task.id, prefix(task.slot))).collect())
 }
-
-type Pieces = BoxStream<'static, Result<Bytes, std::io::Error>>;
 
 /// Whole lines, each with its prefix, so that merged logs never mix within a line. Without prefix: the pieces as they come.
 fn lines(stream: Pieces, prefix: Option<String>) -> Pieces {

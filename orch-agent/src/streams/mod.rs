@@ -1,5 +1,7 @@
 //! Streams that someone waits for: read from the runtime, delivered to the control plane.
 
+mod lines;
+
 use std::io;
 
 use bytes::Bytes;
@@ -13,7 +15,7 @@ use crate::retry::chain;
 use crate::shared::Shared;
 
 /// Streams at the same time; more wait in the queue until their tickets expire.
-const OPEN_STREAMS: usize = 32;
+const OPEN_STREAMS: usize = 256;
 
 /// Serves requests for ever.
 pub(crate) async fn run(shared: &Shared, mut requests: mpsc::Receiver<StreamRequest>) {
@@ -32,9 +34,12 @@ pub(crate) async fn run(shared: &Shared, mut requests: mpsc::Receiver<StreamRequ
 
 async fn serve(shared: &Shared, request: StreamRequest) {
     let Some(session) = shared.session.borrow().clone() else { return };
-    let StreamKind::Logs(options) = &request.kind;
+    let opened = match &request.kind {
+        StreamKind::Logs(options) => open(shared, &session.owner, &request, options).await,
+        StreamKind::Lines(wanted) => lines::open(shared, &session.owner, request.task, wanted).await,
+    };
     // A failure goes down the stream, so that whoever waits learns of it at once.
-    let stream = match open(shared, &session.owner, &request, options).await {
+    let stream = match opened {
         Ok(stream) => stream,
         Err(why) => stream::once(async move { Err(io::Error::other(why)) }).boxed(),
     };
