@@ -17,8 +17,8 @@ use orch_core::agent::{
 };
 use orch_core::api::agent as wire;
 use orch_core::api::endpoint::{
-    AgentChallenge, AgentDesired, AgentHeartbeat, AgentRegister, AgentReports, AgentSecrets, AgentStream,
-    Endpoint, Nothing,
+    AgentChallenge, AgentDesired, AgentHeartbeat, AgentInput, AgentRegister, AgentReports, AgentSecrets,
+    AgentStream, Endpoint, Nothing,
 };
 use orch_core::id::TaskId;
 use orch_core::identity::Challenge;
@@ -173,6 +173,18 @@ impl AgentApi for HttpAgentApi {
         let body = StreamBody::new(frames).boxed_unsync();
         let headers = authorized(authority)?;
         self.transport.upload(method(&row), &target, headers, body).await.map_err(agent_error)
+    }
+
+    async fn input(
+        &self,
+        authority: &Authority,
+        ticket: TicketId,
+    ) -> Result<BoxStream<'static, Result<Bytes, std::io::Error>>, AgentApiError> {
+        let (query, headers) = (of_node(authority), authorized(authority)?);
+        let request = outgoing::<AgentInput>(&[&ticket.0], &query, &Nothing {}, headers, self.timeout);
+        let opened = self.transport.open(&request.map_err(agent_error)?, &RetryPolicy::one_round()).await;
+        let (_, body) = opened.map_err(agent_error)?;
+        Ok(body.into_data_stream().map(|piece| piece.map_err(std::io::Error::other)).boxed())
     }
 
     fn server_certificate(&self) -> Option<[u8; 32]> {

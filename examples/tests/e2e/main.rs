@@ -9,6 +9,7 @@ mod daemon;
 mod dev;
 mod drains;
 mod engine;
+mod exec;
 mod http;
 mod identity;
 mod main_job;

@@ -1,5 +1,6 @@
 //! Streams that someone waits for: read from the runtime, delivered to the control plane.
 
+mod exec;
 mod lines;
 
 use std::io;
@@ -37,6 +38,7 @@ async fn serve(shared: &Shared, request: StreamRequest) {
     let opened = match &request.kind {
         StreamKind::Logs(options) => open(shared, &session.owner, &request, options).await,
         StreamKind::Lines(wanted) => lines::open(shared, &session.owner, request.task, wanted).await,
+        StreamKind::Exec(command) => exec::open(shared, &session, &request, command).await,
     };
     // A failure goes down the stream, so that whoever waits learns of it at once.
     let stream = match opened {

@@ -10,6 +10,7 @@ mod deploy;
 mod endpoints;
 mod error;
 mod events;
+mod exec;
 mod global;
 mod history;
 mod logs;
@@ -86,6 +87,8 @@ enum Verb {
     Why(why::Args),
     /// What containers print
     Logs(logs::Args),
+    /// Run a command inside a container
+    Exec(exec::Args),
     /// What happened
     Events(events::Args),
     /// Who did what
@@ -162,6 +165,7 @@ fn dispatch(cli: Cli, out: &Output) -> Result<(), CliError> {
             Verb::Endpoints(args) => endpoints::run(&client()?, &args, out).await,
             Verb::Why(args) => why::run(&client()?, &args, out).await,
             Verb::Logs(args) => logs::run(&client()?, &args, out).await,
+            Verb::Exec(args) => exec::run(&client()?, &args, out).await,
             Verb::Events(args) => events::run(&client()?, &args, out).await,
             Verb::Audit(args) => audit::run(&client()?, &args, out).await,
             Verb::Node(verb) => node::run(&client()?, &verb, out).await,

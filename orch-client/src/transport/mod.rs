@@ -108,13 +108,24 @@ impl Transport {
         headers: HeaderMap,
         body: Body,
     ) -> Result<(), ClientError> {
+        self.duplex(method, path_and_query, headers, body).await.map(drop)
+    }
+
+    /// The same; answers once the head of the answer is there, while the body may still be on its way.
+    pub(crate) async fn duplex(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<(String, Incoming), ClientError> {
         let (index, server) = self.servers.pick(self.servers.preferred(), 0);
         let request = self.build(server, method, path_and_query, &headers, body)?;
         let sent = self.pool.request(request).await;
         let response = sent.map_err(|e| not_answered(server, e))?;
         self.servers.prefer(index);
         if response.status().is_success() {
-            return Ok(());
+            return Ok((server.to_string(), response.into_body()));
         }
         let (parts, body) = response.into_parts();
         let body = collect(server, body).await?;

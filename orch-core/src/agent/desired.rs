@@ -8,7 +8,7 @@ use super::lines::LinesRequest;
 use crate::cluster::Revision;
 use crate::id::{ClusterId, NodeId, ServiceId, TaskId};
 use crate::name::{Namespace, ServiceName};
-use crate::runtime::LogOptions;
+use crate::runtime::{ExecRequest, LogOptions};
 use crate::service::port::AssignedPort;
 use crate::service::{SpecDigest, TaskTemplate, Version};
 use crate::task::{Attempt, DesiredStatus, Slot};
@@ -95,4 +95,7 @@ pub enum StreamKind {
     Logs(LogOptions),
     /// Its log as [`NodeFrame`](super::NodeFrame)s, one attempt's.
     Lines(LinesRequest),
+    /// A command inside its container, as [`ExecFrame`](crate::api::exec::ExecFrame)s. What it reads is got by
+    /// [`AgentApi::input`](super::AgentApi::input), before the ticket is used up.
+    Exec(ExecRequest),
 }

@@ -60,6 +60,15 @@ pub trait AgentApi: Send + Sync + 'static {
         ticket: TicketId,
         stream: BoxStream<'static, Result<Bytes, std::io::Error>>,
     ) -> Result<(), AgentApiError>;
+    /// What the one who waits for a stream sends the other way, as it comes. To be asked for once, before the stream is delivered.
+    async fn input(
+        &self,
+        authority: &Authority,
+        ticket: TicketId,
+    ) -> Result<BoxStream<'static, Result<Bytes, std::io::Error>>, AgentApiError> {
+        let _ = (authority, ticket);
+        Err(AgentApiError::Refused("nothing is sent the other way here".to_owned()))
+    }
     /// SHA-256 of the certificate that the control plane showed when it answered the last challenge: what the node key signs with
     /// the rest, so that an answer cannot be relayed. `None`: no TLS in between.
     fn server_certificate(&self) -> Option<[u8; 32]> {

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Force, agent, apply, audit, deployment, discovery, event, history, logs, namespace, node, plan, service,
-    task, version, why,
+    Force, agent, apply, audit, deployment, discovery, event, exec, history, logs, namespace, node, plan,
+    service, task, version, why,
 };
 use crate::identity::Action;
 
@@ -252,6 +252,8 @@ endpoints! {
     ListTasks = Get "/v1/tasks", User(A::ReadServices), (task::TasksQuery, Nothing) => 200 task::TasksAnswer, Prompt;
     /// One task.
     GetTask = Get "/v1/tasks/{id}", User(A::ReadServices), (Nothing, Nothing) => 200 task::TaskAnswer, Prompt;
+    /// Runs a command inside a task's container: frames both ways.
+    ExecTask = Post "/v1/tasks/{id}/exec", User(A::ExecTask), (exec::ExecQuery, Bytes) => 200 Bytes, Stream;
 
     /// Where the active services of the namespace are reached.
     ListDiscovery = Get "/v1/discovery/services", User(A::ReadServices), (discovery::EndpointsQuery, Nothing) => 200 discovery::DiscoveryAnswer, Prompt;
@@ -285,6 +287,8 @@ endpoints! {
     AgentSecrets = Get "/v1/agent/tasks/{id}/secrets", Node, (agent::NodeQuery, Nothing) => 200 agent::SecretsAnswer, Prompt;
     /// Delivers a stream that someone waits for: the body of the request.
     AgentStream = Post "/v1/agent/streams/{ticket}", Node, (agent::NodeQuery, Bytes) => 204 Nothing, Stream;
+    /// What goes the other way: what a command inside a container is sent.
+    AgentInput = Get "/v1/agent/streams/{ticket}/input", Node, (agent::NodeQuery, Nothing) => 200 Bytes, Stream;
     /// The tasks of a node, for agents of the existing implementation.
     AgentTasks = Get "/v1/agent/tasks", Node, (agent::AgentTasksQuery, Nothing) => 200 agent::AgentTasksAnswer, Prompt;
     /// Where one task is, from agents of the existing implementation.

@@ -13,6 +13,7 @@ pub mod discovery;
 pub mod endpoint;
 pub mod error;
 pub mod event;
+pub mod exec;
 pub mod history;
 pub mod logs;
 pub mod namespace;

@@ -197,6 +197,15 @@ impl AgentApi for LocalAgent {
         let principal = self.plane.admit(authority, &self.connection, false).await?;
         self.plane.relay(&principal, &ticket, stream).await
     }
+
+    async fn input(
+        &self,
+        authority: &Authority,
+        ticket: TicketId,
+    ) -> Result<BoxStream<'static, Result<Bytes, std::io::Error>>, AgentApiError> {
+        let principal = self.plane.admit(authority, &self.connection, false).await?;
+        self.plane.input_of(&principal, &ticket)
+    }
 }
 
 impl LocalAgent {

@@ -27,6 +27,7 @@ mod call;
 mod clock;
 mod desired;
 mod dirty;
+pub mod exec;
 pub mod feed;
 mod group;
 pub mod health;
@@ -48,6 +49,7 @@ mod tests;
 mod timers;
 mod writer;
 
+pub use exec::ExecError;
 pub use feed::{CommitFeed, EventFeed, Lagged};
 pub use health::Health;
 pub use liveness::NodeLiveness;

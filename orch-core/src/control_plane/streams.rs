@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ControlPlane;
 use super::authenticate::unavailable;
@@ -36,6 +37,8 @@ struct Pending {
     kind: StreamKind,
     expires: Monotonic,
     handed_out: bool,
+    /// What goes the other way, until it is taken.
+    input: Option<BoxStream<'static, Piece>>,
     pipe: mpsc::Sender<Piece>,
     connected: oneshot::Sender<()>,
 }
@@ -46,6 +49,8 @@ pub(super) struct Waiting {
     ticket: TicketId,
     pub(super) pieces: mpsc::Receiver<Piece>,
     pub(super) connected: Option<oneshot::Receiver<()>>,
+    /// What goes the other way ends with this.
+    _until: DropGuard,
 }
 
 impl Drop for Waiting {
@@ -71,6 +76,17 @@ impl Streams {
             .collect()
     }
 
+    /// What goes the other way under a ticket, once. The ticket stays good.
+    fn take_input(
+        &self,
+        ticket: &TicketId,
+        node: NodeId,
+        now: Monotonic,
+    ) -> Option<BoxStream<'static, Piece>> {
+        let mut pending = self.inner();
+        pending.get_mut(ticket).filter(|pending| pending.node == node && pending.expires > now)?.input.take()
+    }
+
     /// Uses a ticket up. None that is unknown, expired or another node's.
     fn claim(&self, ticket: &TicketId, node: NodeId, now: Monotonic) -> Option<Pending> {
         let mut pending = self.inner();
@@ -82,6 +98,19 @@ impl Streams {
 impl ControlPlane {
     /// Makes a ticket and tells the node's agent. `None`: too many are open already.
     pub(super) fn request_stream(&self, node: NodeId, task: TaskId, kind: StreamKind) -> Option<Waiting> {
+        self.request_duplex(node, task, kind, None)
+    }
+
+    /// The same, with something that goes the other way as long as someone waits.
+    pub(super) fn request_duplex(
+        &self,
+        node: NodeId,
+        task: TaskId,
+        kind: StreamKind,
+        input: Option<BoxStream<'static, Piece>>,
+    ) -> Option<Waiting> {
+        let until = CancellationToken::new();
+        let input = input.map(|input| input.take_until(until.clone().cancelled_owned()).boxed());
         let shared = self.shared();
         let env = &shared.parts.env;
         let mut bytes = [0; 16];
@@ -95,11 +124,31 @@ impl ControlPlane {
             if pending.values().filter(|pending| pending.node == node).count() >= PER_NODE {
                 return None;
             }
-            let entry = Pending { node, task, kind, expires, handed_out: false, pipe, connected };
+            let entry = Pending { node, task, kind, expires, handed_out: false, input, pipe, connected };
             pending.insert(ticket.clone(), entry);
         }
         shared.published.bells.ring(node);
-        Some(Waiting { streams: Arc::clone(shared), ticket, pieces, connected: Some(is_connected) })
+        let guard = until.drop_guard();
+        Some(Waiting {
+            streams: Arc::clone(shared),
+            ticket,
+            pieces,
+            connected: Some(is_connected),
+            _until: guard,
+        })
+    }
+
+    /// What goes the other way under a ticket, until whoever waits is gone.
+    pub(super) fn input_of(
+        &self,
+        principal: &NodePrincipal,
+        ticket: &TicketId,
+    ) -> Result<BoxStream<'static, Piece>, AgentApiError> {
+        let shared = self.shared();
+        let input = shared.streams.take_input(ticket, principal.node, shared.parts.env.monotonic());
+        input.ok_or_else(|| {
+            AgentApiError::Refused("nothing is sent the other way under this ticket".to_owned())
+        })
     }
 
     /// Passes an agent's stream on to whoever waits for it, until either side ends, or the node's authority.

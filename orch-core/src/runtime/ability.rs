@@ -113,6 +113,18 @@ pub struct ExecRequest {
     pub command: Vec<String>,
     /// With a terminal.
     pub tty: bool,
+    /// It reads what is sent.
+    #[serde(default)]
+    pub stdin: bool,
+}
+
+/// How large a terminal is, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Across.
+    pub columns: u16,
+    /// Down.
+    pub rows: u16,
 }
 
 /// A command that runs inside a container.
@@ -121,6 +133,10 @@ pub struct ExecSession {
     pub output: BoxStream<'static, Result<LogChunk, RuntimeError>>,
     /// What it reads; dropping it closes its standard input.
     pub input: tokio::sync::mpsc::Sender<Bytes>,
+    /// How large its terminal is from now on.
+    pub resize: tokio::sync::mpsc::Sender<TerminalSize>,
+    /// Passes input and sizes on: to be polled beside the output. Ends with both senders.
+    pub feeder: futures_util::future::BoxFuture<'static, ()>,
     /// Its exit code, once it ended.
     pub exit: futures_util::future::BoxFuture<'static, Result<i32, RuntimeError>>,
 }

@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 
 pub use ability::{
     CheckResult, ContainerChecks, ContainerExec, ContainerLogs, ContainerStats, ExecRequest, ExecSession,
-    LogChunk, LogLines, LogOptions, LogSource, Usage,
+    LogChunk, LogLines, LogOptions, LogSource, TerminalSize, Usage,
 };
 pub use error::RuntimeError;
 pub use line::{LineEnd, LogLine, LogTime};

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, Uri};
+use hyper::upgrade::Upgraded;
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::Deserialize;
@@ -76,16 +77,24 @@ impl Engine {
         }
         let request = request.body(Full::new(body)).map_err(EngineError::unexpected)?;
         let response = self.client.request(request).await.map_err(EngineError::transport)?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
+        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await?) }
+    }
+
+    /// Sends a request after which the connection is a pipe both ways.
+    pub(super) async fn upgrade(&self, path: &str, json: Vec<u8>) -> Result<Upgraded, EngineError> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("http://docker{path}"))
+            .header("content-type", "application/json")
+            .header("connection", "Upgrade")
+            .header("upgrade", "tcp")
+            .body(Full::new(Bytes::from(json)))
+            .map_err(EngineError::unexpected)?;
+        let response = self.client.request(request).await.map_err(EngineError::transport)?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(refusal(response).await?);
         }
-        let body = read(response).await?;
-        let message = serde_json::from_slice::<Refusal>(&body).map_or_else(
-            |_| status.canonical_reason().unwrap_or("refused without a reason").to_owned(),
-            |refusal| refusal.message,
-        );
-        Err(EngineError::Answer { status: status.as_u16(), message })
+        hyper::upgrade::on(response).await.map_err(EngineError::transport)
     }
 
     /// Sends a request and reads the answer whole, so that the connection can serve the next.
@@ -113,6 +122,17 @@ impl Engine {
 #[derive(Deserialize)]
 struct Refusal {
     message: String,
+}
+
+/// Why the engine did not do it.
+async fn refusal(response: Response<Incoming>) -> Result<EngineError, EngineError> {
+    let status = response.status();
+    let body = read(response).await?;
+    let message = serde_json::from_slice::<Refusal>(&body).map_or_else(
+        |_| status.canonical_reason().unwrap_or("refused without a reason").to_owned(),
+        |refusal| refusal.message,
+    );
+    Ok(EngineError::Answer { status: status.as_u16(), message })
 }
 
 async fn read(response: Response<Incoming>) -> Result<Bytes, EngineError> {

@@ -209,7 +209,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    fn plain() -> Self {
+    pub(super) fn plain() -> Self {
         Self { plain: true, ..Self::default() }
     }
 

@@ -10,6 +10,7 @@ mod create;
 mod engine;
 mod error;
 mod events;
+mod exec;
 mod image;
 mod lifecycle;
 mod logs;
@@ -30,8 +31,8 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use orch_core::id::TaskId;
 use orch_core::runtime::{
-    ContainerChecks, ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime, CreateRequest,
-    ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
+    ContainerChecks, ContainerExec, ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime,
+    CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use orch_core::service::{ImageDigest, ImageRef, StopPolicy};
 use orch_core::task::Attempt;
@@ -189,6 +190,10 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     fn logs(&self) -> Option<&dyn ContainerLogs> {
+        Some(self)
+    }
+
+    fn exec(&self) -> Option<&dyn ContainerExec> {
         Some(self)
     }
 }

@@ -49,6 +49,57 @@ impl<E: Endpoint, C> Call<E, C> {
     }
 }
 
+impl<E: Endpoint, C: Authorized> Call<E, C> {
+    /// For endpoints whose body is a stream: it is not touched. With what tells later whether the caller still may.
+    pub(crate) async fn streaming(
+        request: Request,
+        app: &App,
+        body: E::Request,
+    ) -> Result<(Self, Standing<C>, axum::body::Body), ApiError> {
+        const { assert!(same_action::<E, C>(), "the endpoint's row names another action than the permit is for") }
+        let (mut parts, stream) = request.into_parts();
+        let principal = authenticate(app, &parts).await?;
+        let namespace = namespace(&parts)?;
+        let scope = Scope::Namespace(namespace.clone());
+        let permit = app.control.authorize::<C>(principal.clone(), scope.clone())?;
+        let standing = Standing { proof: proof(app, &parts), scope, _for: std::marker::PhantomData };
+        let params = path_params(&mut parts).await?;
+        let query = body::query::<E>(&parts.uri)?;
+        let options = RequestOptions { context: context(&parts), idempotency: None };
+        let headers = parts.headers;
+        Ok((Self { permit, principal, namespace, query, body, options, headers, params }, standing, stream))
+    }
+}
+
+/// What a caller showed, to be looked at again.
+pub(crate) struct Standing<C> {
+    proof: UserProof,
+    scope: Scope,
+    _for: std::marker::PhantomData<fn() -> C>,
+}
+
+impl<C: Authorized> Standing<C> {
+    /// Whether the caller still may.
+    pub(crate) async fn holds(&self, app: &App) -> bool {
+        let mut proof = UserProof::at(app.control.now());
+        proof.bearer.clone_from(&self.proof.bearer);
+        proof.peer.clone_from(&self.proof.peer);
+        match app.control.authenticate(&proof).await {
+            Ok(principal) => app.control.authorize::<C>(principal, self.scope.clone()).is_ok(),
+            // Who cannot be asked has not said no.
+            Err(orch_core::identity::AuthError::Unavailable(_)) => true,
+            Err(_) => false,
+        }
+    }
+}
+
+const fn same_action<E: Endpoint, C: Authorized>() -> bool {
+    match E::ROW.access.action() {
+        Some(action) => action as u16 == C::ACTION as u16,
+        None => false,
+    }
+}
+
 pub(crate) fn param<'a>(params: &'a [(String, String)], name: &str) -> &'a str {
     params.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
 }
@@ -57,13 +108,7 @@ impl<E: Endpoint, C: Authorized> FromRequest<App> for Call<E, C> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        const {
-            let same = match E::ROW.access.action() {
-                Some(action) => action as u16 == C::ACTION as u16,
-                None => false,
-            };
-            assert!(same, "the endpoint's row names another action than the permit is for");
-        }
+        const { assert!(same_action::<E, C>(), "the endpoint's row names another action than the permit is for") }
         let (mut parts, sent) = request.into_parts();
         let principal = authenticate(app, &parts).await?;
         let namespace = namespace(&parts)?;
@@ -94,10 +139,15 @@ impl<E: Endpoint, C: Authorized> FromRequest<App> for Call<E, C> {
 }
 
 async fn authenticate(app: &App, parts: &Parts) -> Result<Principal, ApiError> {
+    Ok(app.control.authenticate(&proof(app, parts)).await?)
+}
+
+/// What a caller shows.
+fn proof(app: &App, parts: &Parts) -> UserProof {
     let mut proof = UserProof::at(app.control.now());
     proof.bearer = bearer(&parts.headers);
     proof.peer = parts.extensions.get::<Peer>().and_then(|peer| peer.certificate.clone());
-    Ok(app.control.authenticate(&proof).await?)
+    proof
 }
 
 /// The token of `Authorization: Bearer …`, scheme in any case.

@@ -10,8 +10,8 @@ use http::{HeaderValue, StatusCode};
 use orch_core::agent::AgentApiError;
 use orch_core::api::error::{ErrorBody, ErrorInfo, answer_to, status_of};
 use orch_core::command::{ExecuteError, Rejection};
-use orch_core::control_plane::LogsError;
 use orch_core::control_plane::history::EventsError;
+use orch_core::control_plane::{ExecError, LogsError};
 use orch_core::identity::{AuthError, Denied};
 use orch_core::store::StoreError;
 
@@ -149,6 +149,21 @@ impl From<EventsError> for ApiError {
             }
             EventsError::Store(error) => error.into(),
             other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<ExecError> for ApiError {
+    fn from(error: ExecError) -> Self {
+        let message = error.to_string();
+        match error {
+            ExecError::Execute(error) => error.into(),
+            ExecError::NodeUnreachable(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
+            ExecError::TooMany => Self {
+                retry_after: Some(Duration::from_secs(1)),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
+            },
+            _ => Self::unavailable(message, None),
         }
     }
 }

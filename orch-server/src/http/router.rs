@@ -75,6 +75,7 @@ fn routes() -> Routes {
         .mount::<ep::GetRollout, _>(h::deployments::get)
         .mount::<ep::ListTasks, _>(h::tasks::list)
         .mount::<ep::GetTask, _>(h::tasks::get)
+        .mount::<ep::ExecTask, _>(h::exec::exec)
         .mount::<ep::ListEvents, _>(h::history::events)
         .mount::<ep::ListAudit, _>(h::history::audit)
         .mount::<ep::GetLogs, _>(h::logs::logs)
@@ -88,6 +89,7 @@ fn routes() -> Routes {
         .mount::<ep::AgentReports, _>(h::agents::reports)
         .mount::<ep::AgentSecrets, _>(h::agents::secrets)
         .mount::<ep::AgentStream, _>(h::agents::stream)
+        .mount::<ep::AgentInput, _>(h::agents::input)
         .mount::<ep::AgentTasks, _>(h::legacy_agents::tasks)
         .mount::<ep::AgentTaskStatus, _>(h::legacy_agents::status)
 }

@@ -1,6 +1,7 @@
 //! What agents ask.
 
 use axum::extract::{Request, State};
+use axum::response::Response;
 use futures_util::StreamExt as _;
 use orch_core::agent::{self, TicketId};
 use orch_core::api::agent::AgentResponse;
@@ -11,7 +12,7 @@ use orch_core::command::{FieldPath, Rejection};
 use orch_core::id::NodeId;
 
 use super::super::App;
-use super::super::body::Answer;
+use super::super::body::{Answer, streamed};
 use super::super::error::ApiError;
 use super::super::node_call::{EnrollCall, NodeCall};
 use super::Reply;
@@ -71,4 +72,10 @@ pub(crate) async fn stream(State(app): State<App>, request: Request) -> Reply<ep
     let pieces = body.into_data_stream().map(|piece| piece.map_err(std::io::Error::other)).boxed();
     call.api.deliver(&call.authority(call.query.parse()?), ticket, pieces).await?;
     Ok(Answer(Nothing {}))
+}
+
+pub(crate) async fn input(call: NodeCall<ep::AgentInput>) -> Result<Response, ApiError> {
+    let ticket = TicketId(call.param("ticket").to_owned());
+    let input = call.api.input(&call.authority(call.query.parse()?), ticket).await?;
+    Ok(streamed("application/octet-stream", input))
 }

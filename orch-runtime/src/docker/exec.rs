@@ -1,0 +1,191 @@
+//! Commands inside containers: the engine's connection becomes a pipe both ways.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::{self, BoxStream};
+use hyper::Method;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use orch_core::runtime::{
+    ContainerExec, ContainerId, ContainerState, ExecRequest, ExecSession, LogChunk, RuntimeError,
+    TerminalSize,
+};
+use orch_core::task::FailureKind;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::DockerRuntime;
+use super::client::DEADLINE;
+use super::engine::Payload;
+use super::error::EngineError;
+use super::logs::Frames;
+
+/// How many pieces of input wait for the command.
+const PIECES: usize = 8;
+/// What is read at once.
+const BLOCK: usize = 32 << 10;
+/// How often an engine is asked for the exit code that it owes, and how long.
+const ASK: (Duration, u32) = (Duration::from_millis(50), 100);
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Create<'a> {
+    attach_stdin: bool,
+    attach_stdout: bool,
+    attach_stderr: bool,
+    tty: bool,
+    cmd: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Start {
+    detach: bool,
+    tty: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Created {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    #[serde(default)]
+    running: bool,
+    #[serde(default)]
+    exit_code: Option<i32>,
+}
+
+#[async_trait]
+impl ContainerExec for DockerRuntime {
+    async fn exec(
+        &self,
+        container: &ContainerId,
+        request: &ExecRequest,
+    ) -> Result<ExecSession, RuntimeError> {
+        let found = self.look_at(&container.0).await?.ok_or(RuntimeError::Gone)?;
+        if found.labels.is_none() {
+            return Err(RuntimeError::Gone);
+        }
+        if !matches!(found.state, ContainerState::Running { .. }) {
+            return Err(RuntimeError::permanent(FailureKind::Engine, "the container does not run"));
+        }
+        let client = self.client();
+        let call = async {
+            let session = client.session().await?;
+            let create = Create {
+                attach_stdin: request.stdin,
+                attach_stdout: true,
+                attach_stderr: true,
+                tty: request.tty,
+                cmd: &request.command,
+            };
+            let body = serde_json::to_vec(&create).map_err(EngineError::unexpected)?;
+            let path = session.path(&format!("/containers/{container}/exec"));
+            let created: Created = client.engine.json(Method::POST, &path, Payload::Json(body)).await?;
+            let start = Start { detach: false, tty: request.tty };
+            let body = serde_json::to_vec(&start).map_err(EngineError::unexpected)?;
+            let path = session.path(&format!("/exec/{}/start", created.id));
+            let pipe = client.engine.upgrade(&path, body).await?;
+            Ok((created.id, pipe))
+        };
+        let (id, pipe) = client.run("exec", DEADLINE, call).await?;
+        let (reader, writer) = tokio::io::split(TokioIo::new(pipe));
+        let (input, pieces) = mpsc::channel(PIECES);
+        let (resize, sizes) = mpsc::channel(1);
+        let frames = if request.tty { Frames::plain() } else { Frames::default() };
+        let feeder = Box::pin(feed(self.clone(), id.clone(), writer, pieces, sizes));
+        let exit = exit_code(self.clone(), id);
+        Ok(ExecSession { output: output(reader, frames), input, resize, feeder, exit: Box::pin(exit) })
+    }
+}
+
+/// Passes input and sizes on until both ends are gone. The end of the input is the end of the pipe's one direction.
+async fn feed(
+    runtime: DockerRuntime,
+    id: String,
+    mut writer: WriteHalf<TokioIo<Upgraded>>,
+    mut pieces: mpsc::Receiver<Bytes>,
+    mut sizes: mpsc::Receiver<TerminalSize>,
+) {
+    let mut open = true;
+    loop {
+        tokio::select! {
+            biased;
+            Some(size) = sizes.recv() => resize(&runtime, &id, size).await,
+            piece = pieces.recv(), if open => match piece {
+                // A command that reads no more is no failure.
+                Some(piece) => if writer.write_all(&piece).await.is_err() || writer.flush().await.is_err() {
+                    open = false;
+                    pieces.close();
+                },
+                None => {
+                    open = false;
+                    let _ = writer.shutdown().await;
+                }
+            },
+            else => return,
+        }
+    }
+}
+
+/// Sizes are hints: one that the engine does not take is not worth a word.
+async fn resize(runtime: &DockerRuntime, id: &str, size: TerminalSize) {
+    let client = runtime.client();
+    let call = async {
+        let path = client.session().await?;
+        let path = path.path(&format!("/exec/{id}/resize?h={}&w={}", size.rows, size.columns));
+        client.engine.exchange(Method::POST, &path, Payload::Empty).await
+    };
+    if let Err(error) = client.run("exec_resize", DEADLINE, call).await {
+        tracing::debug!(%error, "a terminal's size was not taken");
+    }
+}
+
+fn output(
+    reader: ReadHalf<TokioIo<Upgraded>>,
+    frames: Frames,
+) -> BoxStream<'static, Result<LogChunk, RuntimeError>> {
+    stream::unfold(Some((reader, frames)), |state| async move {
+        let (mut reader, mut frames) = state?;
+        loop {
+            match frames.next() {
+                Ok(Some(chunk)) => return Some((Ok(chunk), Some((reader, frames)))),
+                Ok(None) => {}
+                Err(error) => return Some((Err(error.into()), None)),
+            }
+            let mut block = bytes::BytesMut::with_capacity(BLOCK);
+            match reader.read_buf(&mut block).await {
+                Ok(0) => return None,
+                Ok(_) => frames.push(&block.freeze()),
+                Err(error) => return Some((Err(EngineError::transport(error).into()), None)),
+            }
+        }
+    })
+    .boxed()
+}
+
+/// How it ended. Engines close the pipe a moment before they note the code.
+async fn exit_code(runtime: DockerRuntime, id: String) -> Result<i32, RuntimeError> {
+    let client = runtime.client();
+    for _ in 0..ASK.1 {
+        let call = async {
+            let path = client.session().await?.path(&format!("/exec/{id}/json"));
+            client.engine.json::<Inspected>(Method::GET, &path, Payload::Empty).await
+        };
+        let seen = client.run("exec_inspect", DEADLINE, call).await?;
+        if let (false, Some(code)) = (seen.running, seen.exit_code) {
+            return Ok(code);
+        }
+        sleep(ASK.0).await;
+    }
+    Err(RuntimeError::permanent(FailureKind::Engine, "the engine does not tell how the command ended"))
+}
