@@ -175,16 +175,15 @@ impl ControlPlane {
                 if piece.is_none() {
                     piece = stream.next().await;
                 }
-                match piece.take() {
-                    Some(next) => match pipe.reserve().await {
-                        Ok(room) => {
-                            room.send(next);
-                            true
-                        }
-                        Err(_) => false,
-                    },
-                    None => false,
+                if piece.is_none() {
+                    return false;
                 }
+                // Taken only once there is room: a bell that rings meanwhile drops this future, and must not drop the piece.
+                let Ok(room) = pipe.reserve().await else { return false };
+                if let Some(next) = piece.take() {
+                    room.send(next);
+                }
+                true
             };
             tokio::select! {
                 biased;
