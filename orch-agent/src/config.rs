@@ -43,6 +43,9 @@ pub struct AgentConfig {
     pub probe_address: IpAddr,
     /// After this long without an answer a call to the control plane is given up (a poll: this beyond its wait).
     pub call_timeout: Duration,
+    /// After this long without an answer a call to the container runtime is given up (a stop: this beyond its grace; a
+    /// pull never). Runtimes have limits of their own; this one holds where theirs do not.
+    pub runtime_timeout: Duration,
     /// How long a stopping agent tries to say its last reports and goodbye.
     pub shutdown_timeout: Duration,
 }
@@ -68,6 +71,7 @@ impl AgentConfig {
             sweep_interval: Duration::from_secs(60),
             probe_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             call_timeout: Duration::from_secs(15),
+            runtime_timeout: Duration::from_secs(60),
             shutdown_timeout: Duration::from_secs(5),
         }
     }

@@ -19,12 +19,11 @@
 #![forbid(unsafe_code)]
 
 pub mod cache;
+mod conductor;
 pub mod config;
 mod credential;
 mod enroll;
-mod entry;
 mod exec_check;
-mod execute;
 mod facts;
 mod former;
 mod heartbeat;
@@ -32,12 +31,10 @@ pub mod machine;
 pub mod node_key;
 mod poll;
 pub mod probe;
-mod pull;
 mod report;
 mod retry;
 mod shared;
 pub mod status;
-mod steps;
 mod streams;
 
 use std::collections::BTreeMap;
@@ -122,7 +119,7 @@ impl Agent {
                     Box::pin(enroll::run(&shared)),
                     Box::pin(facts::run(&shared)),
                     Box::pin(poll::run(&shared, streams)),
-                    Box::pin(execute::Conductor::new(Arc::clone(&shared)).run()),
+                    Box::pin(conductor::Conductor::new(Arc::clone(&shared)).run()),
                     Box::pin(report::run(&shared)),
                     Box::pin(streams::run(&shared, requests)),
                     Box::pin(remember(&shared)),

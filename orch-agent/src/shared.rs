@@ -10,7 +10,7 @@ use orch_core::converge::Streak;
 use orch_core::env::{EnvExt as _, SharedEnv};
 use orch_core::id::{BootId, NodeId, TaskId};
 use orch_core::node::NodeFacts;
-use orch_core::runtime::ContainerRuntime;
+use orch_core::runtime::{ContainerRuntime, RuntimeError};
 use tokio::sync::{Notify, watch};
 
 use crate::cache::Cache;
@@ -63,6 +63,21 @@ impl Shared {
             .ok()
             .and_then(|session| session.clone())
             .expect("the sender lives in self, and the condition holds")
+    }
+
+    /// A call to the runtime, given up some time after what it may `take` by itself: a call that hangs must not hold up
+    /// what it is about for ever. Whether it takes effect is found out by the next look.
+    pub(crate) async fn ask<T>(
+        &self,
+        take: Duration,
+        call: impl Future<Output = Result<T, RuntimeError>>,
+    ) -> Result<T, RuntimeError> {
+        let within = self.config.runtime_timeout + take;
+        tokio::select! {
+            biased;
+            answer = call => answer,
+            () = self.env.sleep(within) => Err(RuntimeError::NoAnswer { within }),
+        }
     }
 
     /// A call to the control plane, given up after `limit`: a peer that fell silent must not hold up a loop.

@@ -69,6 +69,7 @@ async fn fifty_tasks_of_one_image_share_its_pull_and_start_a_few_at_a_time() {
     assert!(took >= Duration::from_millis(7_400) && took < Duration::from_millis(8_000), "{took:?}");
 }
 
+/// M44: a call that hangs delays its own task alone, is given up, and is made again.
 #[tokio::test(start_paused = true)]
 async fn one_hanging_call_holds_up_no_other_task_and_no_heartbeat() {
     let node = Node::started();
@@ -78,9 +79,31 @@ async fn one_hanging_call_holds_up_no_other_task_and_no_heartbeat() {
     node.until("the first hangs", || node.runtime.calls(Call::Start) == 1).await;
     node.runs(|task| task.template.image = "other:1".parse().unwrap()).await;
     let before = node.server.heartbeats().len();
-    node.pass(Duration::from_secs(60)).await;
+    node.pass(Duration::from_secs(55)).await;
     assert!(node.server.heartbeats().len() > before + 10);
     assert_eq!(node.server.status(stuck.id), "created");
+    let took = node.until("the call is made again", || node.server.status(stuck.id) == "running").await;
+    assert!(took <= Duration::from_secs(10), "{took:?}");
+    assert!(node.status().runtime_reachable, "one call says nothing of the runtime");
+}
+
+/// M44: a list that hangs is given up and begun again; until then the runtime counts as away, and nothing is touched.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_hangs_is_begun_again() {
+    let node = Node::started();
+    let task = node.runs(|_| ()).await;
+    node.pass(Duration::from_secs(5)).await;
+    node.runtime.fail_next(Call::List, Fault::Hang);
+    node.until("a list hangs and is given up", || !node.status().runtime_reachable).await;
+    let lists = node.runtime.calls(Call::List);
+    let took = node.until("another one is answered", || node.status().runtime_reachable).await;
+    assert!(took <= Duration::from_secs(1), "{took:?}");
+    assert_eq!((node.runtime.calls(Call::List), node.runtime.calls(Call::Start)), (lists + 1, 1));
+    assert_eq!((node.running(task), node.server.status(task)), (1, "running"));
+    // Its sweeps go on.
+    node.runtime.eat_events(1);
+    node.runtime.kill_task(task, 1);
+    node.until("a sweep finds the death", || node.running(task) == 1).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -223,11 +223,14 @@ impl TaskMemory {
         };
         match failure {
             StepFailure::Permanent { kind, message } if launching => self.fail(*kind, message),
-            StepFailure::Retry { message, .. } if launching && !pulling && failures >= LAUNCH_TRIES => {
+            StepFailure::Retry { message, .. } | StepFailure::NoAnswer { message }
+                if launching && !pulling && failures >= LAUNCH_TRIES =>
+            {
                 self.fail(FailureKind::Engine, message);
             }
             StepFailure::Gone => self.trouble = None,
             StepFailure::Unreachable { message }
+            | StepFailure::NoAnswer { message }
             | StepFailure::Permanent { message, .. }
             | StepFailure::Retry { message, .. } => {
                 let asked = match failure {

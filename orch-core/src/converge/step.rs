@@ -65,6 +65,11 @@ pub enum StepFailure {
         /// Why.
         message: String,
     },
+    /// It was not answered in time; it may have been done all the same.
+    NoAnswer {
+        /// What was waited for, and how long.
+        message: String,
+    },
     /// It may work later.
     Retry {
         /// Why.
@@ -87,6 +92,7 @@ impl From<&RuntimeError> for StepFailure {
     fn from(error: &RuntimeError) -> Self {
         match error {
             RuntimeError::Unreachable(cause) => Self::Unreachable { message: cause.to_string() },
+            RuntimeError::NoAnswer { .. } => Self::NoAnswer { message: error.to_string() },
             RuntimeError::Retry { message, after } => Self::Retry { message: message.clone(), after: *after },
             RuntimeError::Permanent { kind, message } => {
                 Self::Permanent { kind: *kind, message: message.clone() }

@@ -9,9 +9,15 @@ use crate::task::FailureKind;
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// The runtime cannot be reached, or did not answer in time: nothing is known about any container; try again.
+    /// The runtime cannot be reached: nothing is known about any container; try again once it can.
     #[error("the container runtime cannot be reached")]
     Unreachable(#[source] BoxError),
+    /// This call was not answered in time. Whether it took effect is not known, and it says nothing of other containers.
+    #[error("the container runtime did not answer within {} s", .within.as_secs())]
+    NoAnswer {
+        /// How long was waited.
+        within: Duration,
+    },
     /// It may work later: try again after a back-off.
     #[error("{message}")]
     Retry {

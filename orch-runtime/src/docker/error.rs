@@ -73,7 +73,7 @@ impl From<EngineError> for RuntimeError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Transport(cause) => Self::Unreachable(cause),
-            EngineError::Deadline(_) => Self::Unreachable(Box::new(error)),
+            EngineError::Deadline(within) => Self::NoAnswer { within },
             EngineError::TooOld(message) => Self::permanent(FailureKind::Engine, message),
             EngineError::Unexpected(_) => Self::Retry { message: error.to_string(), after: None },
             EngineError::Answer { status: 404, .. } => Self::Gone,
@@ -118,7 +118,7 @@ mod tests {
         ));
         assert!(matches!(
             EngineError::Deadline(Duration::from_secs(30)).into(),
-            RuntimeError::Unreachable(_)
+            RuntimeError::NoAnswer { .. }
         ));
     }
 

@@ -14,7 +14,7 @@ use orch_core::task::TaskReport;
 use orch_core::time::{Monotonic, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use crate::steps::Launch;
+use super::work::Launch;
 
 /// A task on this node, wanted or not.
 #[derive(Default)]
@@ -144,6 +144,14 @@ impl Entry {
             Some(known) => *known = seen,
             None => self.containers.push(seen),
         }
+    }
+
+    /// Whether the container is known to have ended.
+    pub(crate) fn knows_end_of(&self, container: &ContainerId) -> bool {
+        let ended = |known: &ObservedContainer| {
+            known.id == *container && matches!(known.state, ContainerState::Exited(_))
+        };
+        self.containers.iter().any(ended)
     }
 
     pub(crate) fn is_gone(&mut self, container: &ContainerId) {

@@ -1,6 +1,7 @@
 //! Carrying a step out: what it needs, what it asks of the runtime, what it came to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use orch_core::agent::{AgentApiError, DesiredTask};
 use orch_core::converge::{Step, StepDone, StepFailure, step::container_name};
@@ -12,7 +13,7 @@ use orch_core::task::{Attempt, FailureKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::pull::Pulls;
+use super::pull::Pulls;
 use crate::retry::chain;
 use crate::shared::{Shared, retry_after};
 
@@ -50,7 +51,8 @@ impl Work {
     }
 
     async fn outcome(&mut self) -> Option<Result<StepDone, StepFailure>> {
-        let runtime = Arc::clone(&self.shared.runtime);
+        let shared = Arc::clone(&self.shared);
+        let runtime = &shared.runtime;
         let done = match self.step.clone() {
             Step::Pull { image } => {
                 let pull = self.pulls.pull(&image);
@@ -70,12 +72,14 @@ impl Work {
                 if !self.admitted().await {
                     return None;
                 }
-                runtime.start(&container).await.map(|()| StepDone::Started)
+                shared.ask(Duration::ZERO, runtime.start(&container)).await.map(|()| StepDone::Started)
             }
             Step::Stop { container, policy } => {
-                runtime.stop(&container, &policy).await.map(|()| StepDone::Stopped)
+                shared.ask(policy.grace, runtime.stop(&container, &policy)).await.map(|()| StepDone::Stopped)
             }
-            Step::Remove { container } => runtime.remove(&container).await.map(|()| StepDone::Removed),
+            Step::Remove { container } => {
+                shared.ask(Duration::ZERO, runtime.remove(&container)).await.map(|()| StepDone::Removed)
+            }
         };
         Some(done.map_err(|error| StepFailure::from(&error)))
     }
@@ -113,7 +117,7 @@ impl Work {
         let request = CreateRequest::new(&name, &hostname, &labels, &task.template, image, &secrets)
             .in_namespace(&task.namespace)
             .with_ports(&task.ports);
-        let created = self.shared.runtime.create(request).await;
+        let created = self.shared.ask(Duration::ZERO, self.shared.runtime.create(request)).await;
         created.map(StepDone::Created).map_err(|error| StepFailure::from(&error))
     }
 

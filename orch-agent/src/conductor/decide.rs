@@ -1,0 +1,67 @@
+//! One look at a task: what is remembered, said and done next.
+
+use orch_core::converge::Step;
+use orch_core::env::EnvExt as _;
+use orch_core::id::TaskId;
+
+use super::Conductor;
+
+impl Conductor {
+    pub(super) fn converge(&mut self, task: TaskId) {
+        let revoked = self.goal.revoked;
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
+        if let Some(busy) = &entry.busy
+            && busy.launching
+            && !entry.intent(revoked).is_run()
+        {
+            busy.unwanted.cancel();
+        }
+        if entry.is_occupied() || !self.runtime.listed {
+            return;
+        }
+        let env = &self.shared.env;
+        let plan = entry.plan(task, revoked, env.monotonic(), env.random_u64());
+        if entry.can_wait(&plan, revoked) {
+            return;
+        }
+        let streak = plan.memory.streak();
+        if streak != entry.memory.streak() {
+            self.shared.streaks.send_modify(|streaks| match streak {
+                Some(streak) => drop(streaks.insert(task, streak)),
+                None => drop(streaks.remove(&task)),
+            });
+        }
+        entry.memory = plan.memory;
+        if let Some(at) = std::mem::replace(&mut entry.timer, plan.look_again) {
+            self.timers.remove(&(at, task));
+        }
+        if let Some(at) = plan.look_again {
+            self.timers.insert((at, task));
+        }
+        if let Some(report) = plan.report
+            && entry.said.as_ref() != Some(&report)
+        {
+            let status = report.status.as_str();
+            if entry.said.as_ref().is_none_or(|said| said.status.as_str() != status) {
+                metrics::counter!("task_state_changes_total", "status" => status).increment(1);
+                tracing::debug!(%task, status, note = report.note.as_deref(), "task");
+            }
+            entry.said = Some(report.clone());
+            self.shared.outbox.push(report);
+        }
+        if plan.finished && entry.desired.is_none() {
+            self.tasks.remove(&task);
+            self.shared.streaks.send_if_modified(|streaks| streaks.remove(&task).is_some());
+            return;
+        }
+        if !matches!(plan.step, Some(Step::Start { .. })) {
+            entry.launch = None;
+        }
+        self.ensure_probed(task);
+        if let Some(step) = plan.step
+            && self.runtime.reachable
+        {
+            self.perform(task, step);
+        }
+    }
+}
