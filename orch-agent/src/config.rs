@@ -31,6 +31,8 @@ pub struct AgentConfig {
     pub policy: NodePolicy,
     /// Containers that are created and started at the same time; default: the machine's cores, 2 to 8.
     pub start_concurrency: usize,
+    /// Dead containers of a task that stay for their logs until the task is removed: the newest; at least 1.
+    pub keep_dead: usize,
     /// Images that are fetched at the same time.
     pub pull_concurrency: usize,
     /// Heartbeats are sent at least so often; the control plane may ask for more.
@@ -65,6 +67,7 @@ impl AgentConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             policy: NodePolicy::default(),
             start_concurrency: cores.clamp(2, 8),
+            keep_dead: 1,
             pull_concurrency: 3,
             heartbeat_interval: None,
             poll_wait: Duration::from_secs(55),

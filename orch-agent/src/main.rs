@@ -99,6 +99,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     config.policy = settings.policy;
     config.heartbeat_interval = Some(settings.heartbeat_interval);
     config.shutdown_timeout = settings.shutdown_timeout;
+    config.keep_dead = settings.keep_dead;
     config.start_concurrency = settings.start_concurrency.unwrap_or(config.start_concurrency);
 
     let env = SystemEnv::shared();

@@ -116,6 +116,7 @@ fn foreign() -> ContainerLabels {
         version: Version(1),
         digest: web_spec("another", 1).template.digest(),
         restart: RestartPolicy::default(),
+        stop: Default::default(),
     }
 }
 

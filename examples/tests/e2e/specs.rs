@@ -134,7 +134,7 @@ fn a_stop_is_out_of_discovery_then_delay_then_signal_then_grace_then_kill_on_the
         [
             "task.stopping: web.1 stops: out of discovery; SIGTERM in 2.0 s",
             "task.stopping: web.1 stops: SIGTERM is sent; killed if it runs 1.0 s later",
-            "task.status: web.1 is removed: exit 137 (SIGKILL, stopped by orch)",
+            "task.status: web.1 is removed: exit 137 (SIGKILL), stopped by orch",
         ],
         "{steps:#?}"
     );

@@ -20,7 +20,7 @@ impl Conductor {
             return;
         }
         let env = &self.shared.env;
-        let plan = entry.plan(task, revoked, env.monotonic(), env.random_u64());
+        let plan = entry.plan(task, revoked, self.shared.config.keep_dead, env.monotonic(), env.random_u64());
         if entry.can_wait(&plan, revoked) {
             return;
         }

@@ -10,7 +10,7 @@ use orch_core::runtime::{
     ContainerChange, ContainerEvent, ContainerId, ContainerLabels, ContainerState, ObservedContainer, Owner,
 };
 use orch_core::service::HealthCheck;
-use orch_core::task::TaskReport;
+use orch_core::task::{Exit, TaskReport};
 use orch_core::time::{Monotonic, Timestamp};
 use tokio_util::sync::CancellationToken;
 
@@ -71,13 +71,21 @@ impl Entry {
     }
 
     /// What to do now.
-    pub(crate) fn plan(&self, task: TaskId, revoked: bool, now: Monotonic, random: u64) -> TaskPlan {
+    pub(crate) fn plan(
+        &self,
+        task: TaskId,
+        revoked: bool,
+        keep_dead: usize,
+        now: Monotonic,
+        random: u64,
+    ) -> TaskPlan {
         let view = TaskView {
             task,
             intent: self.intent(revoked),
             refusal: self.refusal.as_deref(),
             containers: &self.containers,
             memory: &self.memory,
+            keep_dead,
         };
         converge(&view, now, random)
     }
@@ -108,8 +116,9 @@ impl Entry {
                 known.state = ContainerState::Running { since: *since };
                 Heard::News
             }
-            (ContainerChange::Ended(exit), ContainerState::Running { .. }) => {
-                known.state = ContainerState::Exited(exit.clone());
+            (ContainerChange::Ended(exit), ContainerState::Running { since }) => {
+                let started_at = exit.started_at.or(Some(*since));
+                known.state = ContainerState::Exited(Exit { started_at, ..exit.clone() });
                 Heard::End
             }
             (ContainerChange::OutOfMemory, ContainerState::Exited(_)) => Heard::End,
@@ -178,6 +187,7 @@ impl Entry {
                     version: task.version,
                     digest: task.digest,
                     restart: task.template.restart.clone(),
+                    stop: task.template.stop.clone(),
                 };
                 if self.containers.iter().all(|known| known.id != *id) {
                     let state = ContainerState::Created;

@@ -49,6 +49,8 @@ impl Conductor {
         match heard {
             Heard::Nothing => return,
             Heard::News | Heard::End => {
+                // What is told between the runtime's return and the list that follows may be what happened meanwhile.
+                entry.memory.pardon |= heard == Heard::End && self.runtime.was_away;
                 entry.changed_at = self.tick;
                 self.queue.insert(task);
             }

@@ -26,7 +26,6 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, FuturesUnordered};
 use orch_core::converge::ProbeOutcome;
-use orch_core::env::EnvExt as _;
 use orch_core::id::TaskId;
 use orch_core::runtime::{ContainerId, ObservedContainer, Owner, RuntimeError, RuntimeEvent};
 use orch_core::time::Monotonic;

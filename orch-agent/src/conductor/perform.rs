@@ -16,9 +16,7 @@ impl Conductor {
         let (Some(owner), Some(entry)) = (self.owner, self.tasks.get_mut(&task)) else { return };
         let unwanted = CancellationToken::new();
         entry.busy = Some(Busy { launching: step.is_launch(), unwanted: unwanted.clone() });
-        if matches!(step, Step::Pull { .. }) && !self.looks_at_pulls {
-            self.look_at_pulls_later();
-        }
+        let pulls = matches!(step, Step::Pull { .. });
         tracing::debug!(%task, %step, "step");
         let work = Work {
             shared: Arc::clone(&self.shared),
@@ -32,6 +30,9 @@ impl Conductor {
             unwanted,
         };
         self.jobs.push(Box::pin(async move { Job::Worked(work.run().await) }));
+        if pulls && !self.looks_at_pulls {
+            self.look_at_pulls_later();
+        }
     }
 
     pub(super) fn take_worked(&mut self, worked: Worked) {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use orch_core::env::EnvExt as _;
 use orch_core::id::TaskId;
 use orch_core::runtime::{ContainerId, ContainerState, ObservedContainer, RuntimeError};
 use orch_core::time::Monotonic;

@@ -111,6 +111,7 @@ impl Work {
             version: task.version,
             digest: task.digest,
             restart: task.template.restart.clone(),
+            stop: task.template.stop.clone(),
         };
         let name = container_name(task.id, attempt);
         let hostname = format!("{}-{}", task.service_name, task.slot);

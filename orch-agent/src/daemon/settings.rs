@@ -96,6 +96,9 @@ pub(crate) struct Flags {
     /// Containers started at the same time [default: the cores, 2 to 8].
     #[arg(long, global = true, env = "ORCH_START_CONCURRENCY")]
     start_concurrency: Option<usize>,
+    /// Dead containers of a task that stay for their logs, 1 to 20 [default: 1].
+    #[arg(long, global = true, env = "ORCH_KEEP_DEAD")]
+    keep_dead: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -128,6 +131,7 @@ struct File {
     ca_file: Option<PathBuf>,
     insecure: Option<bool>,
     start_concurrency: Option<usize>,
+    keep_dead: Option<usize>,
     policy: FilePolicy,
 }
 
@@ -170,6 +174,7 @@ pub(crate) struct Settings {
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) insecure: bool,
     pub(crate) start_concurrency: Option<usize>,
+    pub(crate) keep_dead: usize,
     pub(crate) policy: NodePolicy,
 }
 
@@ -233,6 +238,10 @@ impl Settings {
         if start_concurrency == Some(0) {
             problems.push("start concurrency: must be at least 1".to_owned());
         }
+        let keep_dead = flags.keep_dead.or(file.keep_dead).unwrap_or(1);
+        if !(1..=20).contains(&keep_dead) {
+            problems.push("keep dead: must be 1 to 20".to_owned());
+        }
         let mut policy = NodePolicy::default();
         policy.allow_privileged = file.policy.allow_privileged;
         policy.allow_host_network = file.policy.allow_host_network;
@@ -269,6 +278,7 @@ impl Settings {
             ca_file: flags.ca_file.or(file.ca_file),
             insecure,
             start_concurrency,
+            keep_dead,
             policy,
         })
     }
@@ -303,6 +313,7 @@ impl fmt::Display for Settings {
         writeln!(f, "insecure: {}", self.insecure)?;
         let starts = self.start_concurrency.map_or("null".to_owned(), |starts| starts.to_string());
         writeln!(f, "start_concurrency: {starts}")?;
+        writeln!(f, "keep_dead: {}", self.keep_dead)?;
         writeln!(f, "policy:")?;
         writeln!(f, "  allow_privileged: {}", self.policy.allow_privileged)?;
         writeln!(f, "  allow_host_network: {}", self.policy.allow_host_network)?;

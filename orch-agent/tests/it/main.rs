@@ -5,6 +5,7 @@
 mod crash;
 mod deploy;
 mod ends;
+mod engine;
 mod identity;
 mod node;
 mod server;

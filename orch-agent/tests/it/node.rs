@@ -166,6 +166,7 @@ impl Node {
             version: task.version,
             digest: task.digest,
             restart: RestartPolicy::default(),
+            stop: task.template.stop.clone(),
         }
     }
 

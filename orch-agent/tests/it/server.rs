@@ -59,7 +59,12 @@ struct State {
 
 impl Server {
     pub(crate) fn new() -> Arc<Self> {
-        let mut ids = IdStream::seeded(11);
+        Self::seeded(11)
+    }
+
+    /// One whose cluster and node have ids drawn from this seed.
+    pub(crate) fn seeded(seed: u64) -> Arc<Self> {
+        let mut ids = IdStream::seeded(seed);
         Arc::new(Self {
             cluster: ids.next(),
             node: ids.next(),

@@ -94,19 +94,28 @@ pub struct Exit {
     /// The exit code, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i32>,
-    /// The kernel killed it at its own memory limit.
+    /// The signal that ended it: `SIGKILL`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// The kernel killed it for lack of memory.
     #[serde(default, skip_serializing_if = "is_false")]
     pub oom_killed: bool,
+    /// The memory that it lacked was the node's: it had no limit of its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub oom_of_node: bool,
     /// We stopped it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub by_us: bool,
     /// What the engine said went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// One phrase: `exit 1`, `killed: out of memory (its own limit)`.
+    /// One phrase: `exit 1`, `killed by the engine: out of its own memory limit`.
     #[serde(default)]
     pub summary: String,
-    /// When.
+    /// When it was started, as far as known.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "time::unset::deserialize")]
+    pub started_at: Option<Time>,
+    /// When it ended.
     pub at: Time,
 }
 
@@ -114,10 +123,13 @@ impl From<&task::Exit> for Exit {
     fn from(exit: &task::Exit) -> Self {
         Self {
             code: exit.code,
+            signal: exit.signal().map(str::to_owned),
             oom_killed: exit.oom_killed,
+            oom_of_node: exit.oom_of_node,
             by_us: exit.by_us,
             error: exit.error.clone(),
             summary: exit.describe(),
+            started_at: exit.started_at.map(Into::into),
             at: exit.at.into(),
         }
     }

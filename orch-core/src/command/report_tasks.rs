@@ -358,7 +358,7 @@ mod tests {
         bed.send(again);
         assert_eq!(bed.events_since(from), ["task.failed"]);
         let event = &bed.world.events[from];
-        assert_eq!(event.message, "attempt 1 of web.3 failed: exit 137 (SIGKILL)");
+        assert_eq!(event.message, "attempt 1 of web.3 failed: exit 137 (SIGKILL), not by orch");
         assert_eq!((event.severity, event.details["exit_code"].as_str()), (Severity::Error, "137"));
         assert_eq!(bed.row().note.as_deref(), Some("restarting in 2 s"));
         bed.send(report(bed.task, 2, RUNNING));
@@ -434,7 +434,7 @@ mod tests {
             [
                 format!("task.stopping web.3 stops: {wait}"),
                 "task.stopping web.3 stops: SIGTERM is sent".to_owned(),
-                "task.status web.3 is removed: exit 137 (SIGKILL, stopped by orch)".to_owned(),
+                "task.status web.3 is removed: exit 137 (SIGKILL), stopped by orch".to_owned(),
             ]
         );
         assert_eq!(bed.row().note, None, "what was under way is no matter any more");

@@ -1,4 +1,4 @@
-//! A task's containers, sorted: the one that counts, the dead one before it whose logs are kept, and the surplus.
+//! A task's containers, sorted: the one that counts, the dead ones before it whose logs are kept, and the surplus.
 
 use super::{Step, TaskMemory};
 use crate::agent::DesiredTask;
@@ -9,33 +9,34 @@ use crate::task::Attempt;
 pub(super) struct Containers<'a> {
     /// The attempt that counts.
     pub(super) current: Option<&'a ObservedContainer>,
-    /// The newest dead one before it: kept for its logs, unless the current one is dead itself.
-    pub(super) previous: Option<&'a ObservedContainer>,
+    /// The newest dead ones before it, newest first: kept for their logs. A current one that is dead counts as one of them.
+    pub(super) previous: Vec<&'a ObservedContainer>,
     /// All others, running ones included: to be stopped and removed.
     pub(super) surplus: Vec<&'a ObservedContainer>,
 }
 
 impl<'a> Containers<'a> {
-    /// Sorts by what is remembered: which container is the attempt's own, and which attempt that is.
-    pub(super) fn sort(containers: &'a [ObservedContainer], memory: &TaskMemory) -> Self {
+    /// Sorts by what is remembered: which container is the attempt's own, and which attempt that is. Of dead ones `keep`
+    /// stay, at least one.
+    pub(super) fn sort(containers: &'a [ObservedContainer], memory: &TaskMemory, keep: usize) -> Self {
         let mut rest: Vec<_> = containers.iter().collect();
         rest.sort_by_key(|container| preference(container));
-        let mut sorted = Self { current: None, previous: None, surplus: Vec::new() };
+        let mut sorted = Self { current: None, previous: Vec::new(), surplus: Vec::new() };
         for container in rest.into_iter().rev() {
             let dead = matches!(container.state, ContainerState::Exited(_));
             if memory.container.as_ref() == Some(&container.id) {
                 sorted.current = Some(container);
-            } else if sorted.previous.is_none() && dead && container.labels.attempt < memory.attempt() {
-                sorted.previous = Some(container);
+            } else if dead && container.labels.attempt < memory.attempt() {
+                sorted.previous.push(container);
             } else {
                 sorted.surplus.push(container);
             }
         }
         let current_is_dead =
             sorted.current.is_some_and(|current| matches!(current.state, ContainerState::Exited(_)));
-        if current_is_dead {
-            sorted.surplus.extend(sorted.previous.take());
-        }
+        let keep = keep.max(1) - usize::from(current_is_dead);
+        let beyond = sorted.previous.split_off(keep.min(sorted.previous.len()));
+        sorted.surplus.extend(beyond);
         sorted
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{HealthState, Step, StepDone, StepFailure};
 use crate::id::TaskId;
 use crate::runtime::{ContainerId, ObservedContainer};
-use crate::service::{Backoff, ImageDigest, StopPolicy};
+use crate::service::{Backoff, ImageDigest};
 use crate::task::{Attempt, Exit, Failure, FailureKind, TaskReport, TaskStatus};
 use crate::time::Monotonic;
 
@@ -20,6 +20,9 @@ const STEP_BACKOFF: Backoff = Backoff {
 
 /// A container that cannot be created or started so often in a row is given up on this node.
 const LAUNCH_TRIES: u32 = 8;
+
+/// A host port that is taken so often in a row is given up: one that a crash left to nobody is free a moment later.
+const PORT_TRIES: u32 = 4;
 
 /// What is remembered of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +58,6 @@ pub struct TaskMemory {
     pub pardon: bool,
     /// When an end was last counted.
     pub counted_at: Option<Monotonic>,
-    /// How to stop it, as last known: a task that left the desired set is stopped by its own spec.
-    pub stop: StopPolicy,
     /// A sentence for people.
     pub note: Option<String>,
 }
@@ -222,7 +223,11 @@ impl TaskMemory {
             _ => 1,
         };
         match failure {
-            StepFailure::Permanent { kind, message } if launching => self.fail(*kind, message),
+            StepFailure::Permanent { kind, message }
+                if launching && (*kind != FailureKind::Port || failures >= PORT_TRIES) =>
+            {
+                self.fail(*kind, message);
+            }
             StepFailure::Retry { message, .. } | StepFailure::NoAnswer { message }
                 if launching && !pulling && failures >= LAUNCH_TRIES =>
             {

@@ -78,6 +78,8 @@ pub struct TaskView<'a> {
     pub containers: &'a [ObservedContainer],
     /// What is remembered of it.
     pub memory: &'a TaskMemory,
+    /// How many dead containers of it stay for their logs; 0 counts as 1.
+    pub keep_dead: usize,
 }
 
 /// What one look at a task comes to.
@@ -104,7 +106,7 @@ pub fn converge(view: &TaskView<'_>, now: Monotonic, random: u64) -> TaskPlan {
         Intent::Run(task) => run(&mut plan, view, task, now, random),
         Intent::Stop(task) => stop(&mut plan, view, task, now),
         Intent::Remove(task) => remove(&mut plan, view, task, now),
-        Intent::Halt => plan.step = stop_running(&at_once(&plan.memory.stop), view.containers),
+        Intent::Halt => plan.step = stop_running(view.containers),
     }
     // A step that failed a moment ago is not repeated before its time, whatever asks for it.
     if let (Some(step), Some(trouble)) = (&plan.step, &plan.memory.trouble)
@@ -119,7 +121,6 @@ pub fn converge(view: &TaskView<'_>, now: Monotonic, random: u64) -> TaskPlan {
 
 fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monotonic, random: u64) {
     let memory = &mut plan.memory;
-    memory.stop = task.template.stop.clone();
     memory.not_behind(task.attempt);
     if let (Some(reason), None) = (view.refusal, &memory.end) {
         memory.end = Some(failed(FailureKind::Forbidden, reason, None));
@@ -128,7 +129,10 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
         memory.adopt(newest);
     }
     if memory.end.is_none() {
-        match Containers::sort(view.containers, memory).current.map(|container| &container.state) {
+        match Containers::sort(view.containers, memory, view.keep_dead)
+            .current
+            .map(|container| &container.state)
+        {
             Some(ContainerState::Exited(exit)) => {
                 restart::ended(memory, &task.template.restart, exit.clone(), now, random);
             }
@@ -139,11 +143,11 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
         }
     }
     // The attempt may have moved on just now: what was current is then the dead one before it.
-    let found = Containers::sort(view.containers, memory);
+    let found = Containers::sort(view.containers, memory, view.keep_dead);
     let surplus_runs = found.surplus.iter().find(|container| is_running(container));
     if let Some(container) = surplus_runs {
         // Two at once would be one too many: nothing is started beside it.
-        plan.step = Some(Step::Stop { container: container.id.clone(), policy: at_once(&memory.stop) });
+        plan.step = Some(stop_one(container));
         plan.report = Some(memory.report(view.task, status_while_running(memory, found.current)));
         return;
     }
@@ -151,7 +155,7 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
         plan.step = found
             .current
             .filter(|container| is_running(container))
-            .map(|container| Step::Stop { container: container.id.clone(), policy: at_once(&memory.stop) })
+            .map(|container| stop_one(container))
             .or_else(|| found.remove_surplus());
         plan.report = Some(memory.report(view.task, end));
         return;
@@ -198,7 +202,6 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
 
 fn stop(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monotonic) {
     let memory = &mut plan.memory;
-    memory.stop = task.template.stop.clone();
     memory.not_behind(task.attempt);
     if let Some(newest) = Containers::newest_that_fits(view.containers, task, memory.attempt()) {
         memory.adopt(newest);
@@ -208,8 +211,9 @@ fn stop(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monot
         return;
     }
     let memory = &mut plan.memory;
-    let found = Containers::sort(view.containers, memory);
-    let exit = found.current.into_iter().chain(found.previous).find_map(|container| match &container.state {
+    let found = Containers::sort(view.containers, memory, view.keep_dead);
+    let dead = found.current.into_iter().chain(found.previous.iter().copied());
+    let exit = dead.into_iter().find_map(|container| match &container.state {
         ContainerState::Exited(exit) => Some(exit.clone()),
         _ => None,
     });
@@ -229,7 +233,6 @@ fn stop(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monot
 fn remove(plan: &mut TaskPlan, view: &TaskView<'_>, task: Option<&DesiredTask>, now: Monotonic) {
     plan.memory.restart_at = None;
     if let Some(task) = task {
-        plan.memory.stop = task.template.stop.clone();
         if let Some(newest) = Containers::newest_that_fits(view.containers, task, plan.memory.attempt()) {
             plan.memory.adopt(newest);
         }
@@ -261,31 +264,35 @@ fn remove(plan: &mut TaskPlan, view: &TaskView<'_>, task: Option<&DesiredTask>, 
 /// Ends what runs, in the order that loses no request (M30): the task is out of discovery by now; whoever still knows the address
 /// is served for the delay; then comes the signal. Answers whether something runs. Each stage is said.
 fn take_leave(plan: &mut TaskPlan, view: &TaskView<'_>, now: Monotonic) -> bool {
-    let policy = at_once(&plan.memory.stop);
-    let Some(step) = stop_running(&policy, view.containers) else { return false };
+    let Some(container) = view.containers.iter().find(|container| is_running(container)) else {
+        return false;
+    };
+    let policy = &container.labels.stop;
     let memory = &mut plan.memory;
-    let due = *memory.signal_at.get_or_insert(now + memory.stop.delay);
-    let signal = memory.stop.signal.as_deref().unwrap_or("the image's stop signal");
+    let due = *memory.signal_at.get_or_insert(now + policy.delay);
+    let signal = policy.signal.as_deref().unwrap_or("the image's stop signal");
     if due > now {
         // Told once, and not counted down.
-        let delay = memory::seconds(memory.stop.delay);
+        let delay = memory::seconds(policy.delay);
         memory.note = Some(format!("out of discovery; {signal} in {delay}"));
         plan.look_again = Some(due);
     } else {
-        let grace = memory::seconds(memory.stop.grace);
+        let grace = memory::seconds(policy.grace);
         memory.note = Some(format!("{signal} is sent; killed if it runs {grace} later"));
-        plan.step = Some(step);
+        plan.step = Some(stop_one(container));
     }
     plan.report = Some(memory.report(view.task, TaskStatus::Stopping));
     true
 }
 
 /// Stops the first container that runs.
-fn stop_running(policy: &StopPolicy, containers: &[ObservedContainer]) -> Option<Step> {
-    containers
-        .iter()
-        .find(|container| is_running(container))
-        .map(|container| Step::Stop { container: container.id.clone(), policy: policy.clone() })
+fn stop_running(containers: &[ObservedContainer]) -> Option<Step> {
+    containers.iter().find(|container| is_running(container)).map(stop_one)
+}
+
+/// Stops a container, at once, by the policy that it was made with: that outlives both the desired set and the agent.
+fn stop_one(container: &ObservedContainer) -> Step {
+    Step::Stop { container: container.id.clone(), policy: at_once(&container.labels.stop) }
 }
 
 /// What should not run at all is not given time to leave discovery.

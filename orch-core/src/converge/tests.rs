@@ -19,6 +19,7 @@ struct Bench {
     now: Monotonic,
     absent: bool,
     refusal: Option<&'static str>,
+    keep_dead: usize,
 }
 
 fn template(restart: RestartPolicy) -> TaskTemplate {
@@ -70,6 +71,7 @@ impl Bench {
             now: Monotonic::from_origin(Duration::from_secs(100)),
             absent: false,
             refusal: None,
+            keep_dead: 1,
         }
     }
 
@@ -83,6 +85,7 @@ impl Bench {
             version: self.desired.version,
             digest: self.desired.digest,
             restart: self.desired.template.restart.clone(),
+            stop: self.desired.template.stop.clone(),
         };
         self.containers.push(ObservedContainer { id: ContainerId(format!("c{attempt}")), labels, state });
         self
@@ -102,6 +105,7 @@ impl Bench {
                 refusal: self.refusal,
                 containers: &self.containers,
                 memory: &self.memory,
+                keep_dead: self.keep_dead,
             };
             converge(&view, self.now, 0)
         };
@@ -407,13 +411,12 @@ fn a_task_that_is_wanted_stopped_is_stopped_and_keeps_its_dead_container() {
 #[test]
 fn a_task_that_goes_is_served_for_its_delay_then_signalled_and_its_exit_is_told() {
     let mut bench = Bench::new();
-    bench.settle();
     bench.desired.template.stop = StopPolicy {
         signal: Some("SIGINT".to_owned()),
         grace: Duration::from_secs(30),
         delay: Duration::from_secs(2),
     };
-    bench.look();
+    bench.settle();
     bench.desired.desired = DesiredStatus::Removed;
     let leaving = "report stopping (attempt 1): out of discovery; SIGINT in 2.0 s";
     bench.says(leaving);
@@ -457,6 +460,24 @@ fn what_is_not_in_the_desired_set_is_stopped_removed_and_said_to_be_removed() {
 }
 
 #[test]
+fn what_an_agent_that_knows_nothing_finds_unwanted_is_stopped_as_it_was_made_to_be() {
+    let mut bench = Bench::new();
+    let stop = StopPolicy {
+        signal: Some("SIGQUIT".to_owned()),
+        grace: Duration::from_secs(90),
+        delay: Duration::from_secs(2),
+    };
+    bench.desired.template.stop = stop.clone();
+    bench = bench.container(1, running());
+    bench.absent = true;
+    let due = bench.look().look_again.unwrap();
+    assert_eq!(due, bench.now + stop.delay);
+    bench.now = due;
+    let Some(Step::Stop { policy, .. }) = bench.look().step else { panic!() };
+    assert_eq!(policy, StopPolicy { delay: Duration::ZERO, ..stop });
+}
+
+#[test]
 fn a_revoked_nodes_containers_are_stopped_and_nothing_is_said_or_removed() {
     let bench = Bench::new().container(1, exited(1)).container(2, running());
     let view = TaskView {
@@ -465,6 +486,7 @@ fn a_revoked_nodes_containers_are_stopped_and_nothing_is_said_or_removed() {
         refusal: None,
         containers: &bench.containers,
         memory: &bench.memory,
+        keep_dead: 1,
     };
     assert_eq!(converge(&view, bench.now, 0).to_string(), "stop c2\n");
     let view = TaskView { containers: &bench.containers[..1], ..view };
@@ -540,6 +562,52 @@ fn a_permanent_failure_is_the_end_at_once_with_the_runtimes_words() {
     let plan = bench.look();
     let Some(TaskStatus::Failed(failure)) = plan.report.map(|report| report.status) else { panic!() };
     assert_eq!((failure.kind, failure.reason.as_str(), plan.step), (FailureKind::Image, "not found", None));
+}
+
+/// M19: dead containers are capped, also where they are asked to stay, and go with the task.
+#[test]
+fn the_newest_dead_containers_stay_as_many_as_asked_for() {
+    let mut bench = Bench::new();
+    bench.keep_dead = 3;
+    for attempt in 1..=8 {
+        bench.pass(Duration::from_secs(60));
+        bench.settle();
+        bench.set(&ContainerId(format!("c{attempt}")), exited(1));
+        bench.look();
+    }
+    bench.pass(Duration::from_secs(60));
+    bench.settle();
+    let left: Vec<_> = bench.containers.iter().map(|c| c.id.0.as_str()).collect();
+    assert_eq!(left, ["c6", "c7", "c8", "c9"]);
+    bench.absent = true;
+    bench.settle();
+    assert!(bench.containers.is_empty());
+}
+
+/// M51: without the tries a port that its engine freed a moment later would cost the task.
+#[test]
+fn a_taken_port_is_tried_a_few_times_and_then_the_end() {
+    let mut bench = Bench::new();
+    let failure = StepFailure::Permanent { kind: FailureKind::Port, message: "it is taken".into() };
+    let (mut tries, started) = (0, bench.now);
+    let end = loop {
+        let plan = bench.look();
+        match plan.step {
+            Some(step @ Step::Start { .. }) => {
+                tries += 1;
+                bench.memory.after(&step, Err(&failure), bench.now, 0);
+            }
+            Some(step) => bench.carry_out(&step),
+            None => match plan.look_again {
+                Some(at) => bench.now = at,
+                None => break plan.report.unwrap().status,
+            },
+        }
+    };
+    let TaskStatus::Failed(failure) = end else { panic!() };
+    assert_eq!((tries, failure.kind, failure.reason.as_str()), (4, FailureKind::Port, "it is taken"));
+    let took = bench.now.since(started);
+    assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(20), "{took:?}");
 }
 
 #[test]

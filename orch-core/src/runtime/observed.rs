@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClusterId, NodeId, ServiceId, TaskId};
-use crate::service::{RestartPolicy, SpecDigest, Version};
+use crate::service::{RestartPolicy, SpecDigest, StopPolicy, Version};
 use crate::task::{Attempt, Exit};
 use crate::time::Timestamp;
 
@@ -46,6 +46,8 @@ pub struct ContainerLabels {
     pub digest: SpecDigest,
     /// `orch.restart`: JSON of the policy.
     pub restart: RestartPolicy,
+    /// `orch.stop`: JSON of the policy. Once a task is wanted no more its container is all that still knows it.
+    pub stop: StopPolicy,
 }
 
 impl ContainerLabels {
@@ -60,6 +62,7 @@ impl ContainerLabels {
     #[must_use]
     pub fn to_map(&self) -> BTreeMap<String, String> {
         let restart = serde_json::to_string(&self.restart).expect("a policy is plain data");
+        let stop = serde_json::to_string(&self.stop).expect("a policy is plain data");
         [
             (Self::MANAGED, "true".to_owned()),
             (Self::CLUSTER, self.cluster.to_string()),
@@ -70,6 +73,7 @@ impl ContainerLabels {
             ("orch.version", self.version.to_string()),
             ("orch.spec_digest", self.digest.to_string()),
             ("orch.restart", restart),
+            ("orch.stop", stop),
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into()
@@ -89,6 +93,8 @@ impl ContainerLabels {
             version: Version(get("orch.version")?.parse().ok()?),
             digest: get("orch.spec_digest")?.clone().try_into().ok()?,
             restart: serde_json::from_str(get("orch.restart")?).ok()?,
+            stop: get("orch.stop")
+                .map_or_else(|| Some(StopPolicy::default()), |stop| serde_json::from_str(stop).ok())?,
         })
     }
 }

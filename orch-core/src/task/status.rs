@@ -63,16 +63,22 @@ pub struct Exit {
     /// The exit code, where there was one.
     #[serde(default)]
     pub code: Option<i32>,
-    /// The kernel killed it at its own memory limit.
+    /// The kernel killed it for lack of memory: at its own limit, or, where it had none, because the node ran out.
     #[serde(default)]
     pub oom_killed: bool,
+    /// It was killed for lack of memory, and had no limit of its own: it is the node's memory that ran out.
+    #[serde(default)]
+    pub oom_of_node: bool,
     /// We stopped it.
     #[serde(default)]
     pub by_us: bool,
     /// What the engine said went wrong.
     #[serde(default)]
     pub error: Option<String>,
-    /// When.
+    /// When it was started, as far as known.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
     #[serde(default)]
     pub at: Timestamp,
 }
@@ -84,30 +90,52 @@ impl Exit {
         self.code == Some(0) && !self.oom_killed && self.error.is_none()
     }
 
-    /// One phrase: `exit 1`, `killed: out of memory (its own limit)`, `exit 137 (SIGKILL)`, …
+    /// The signal that ended it, as shells and engines tell it: an exit code of 128 and the signal's number.
+    #[must_use]
+    pub const fn signal(&self) -> Option<&'static str> {
+        let Some(code @ 129..=192) = self.code else { return None };
+        Some(match code - 128 {
+            1 => "SIGHUP",
+            2 => "SIGINT",
+            3 => "SIGQUIT",
+            4 => "SIGILL",
+            6 => "SIGABRT",
+            7 => "SIGBUS",
+            8 => "SIGFPE",
+            9 => "SIGKILL",
+            10 => "SIGUSR1",
+            11 => "SIGSEGV",
+            12 => "SIGUSR2",
+            13 => "SIGPIPE",
+            14 => "SIGALRM",
+            15 => "SIGTERM",
+            _ => "a signal",
+        })
+    }
+
+    /// One phrase: `exit 1`, `killed by the engine: out of its own memory limit`, `exit 137 (SIGKILL), not by orch`, …
     #[must_use]
     pub fn describe(&self) -> String {
-        let by_us = if self.by_us { ", stopped by orch" } else { "" };
-        match (self.oom_killed, self.code, &self.error) {
-            (true, ..) => "killed: out of memory (its own limit)".to_owned(),
-            (_, Some(code @ 129..=165), _) => {
-                let signal = match code - 128 {
-                    1 => "SIGHUP",
-                    2 => "SIGINT",
-                    3 => "SIGQUIT",
-                    6 => "SIGABRT",
-                    9 => "SIGKILL",
-                    11 => "SIGSEGV",
-                    13 => "SIGPIPE",
-                    15 => "SIGTERM",
-                    _ => "a signal",
-                };
-                format!("exit {code} ({signal}{by_us})")
-            }
-            (_, Some(code), _) => format!("exit {code}{by_us}"),
-            (_, None, Some(error)) => error.clone(),
-            (_, None, None) => "ended; the exit code is not known".to_owned(),
+        if self.oom_killed {
+            let whose =
+                if self.oom_of_node { "the node ran out of memory" } else { "out of its own memory limit" };
+            return format!("killed by the engine: {whose}");
         }
+        let Some(code) = self.code else {
+            let unknown = || "ended; the exit code is not known".to_owned();
+            return self.error.clone().unwrap_or_else(unknown);
+        };
+        let signal = self.signal();
+        let named = signal.map(|signal| format!(" ({signal})")).unwrap_or_default();
+        // Others than we send these, too: an administrator, the node's own lack of memory, its shutdown.
+        let sent = matches!(signal, Some("SIGKILL" | "SIGTERM" | "SIGINT" | "SIGQUIT" | "SIGHUP"));
+        let by = match (self.by_us, sent) {
+            (true, _) => ", stopped by orch",
+            (false, true) => ", not by orch",
+            (false, false) => "",
+        };
+        let error = self.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        format!("exit {code}{named}{by}{error}")
     }
 }
 

@@ -297,10 +297,11 @@ impl FakeRuntime {
             let ended = Some(self.env.monotonic());
             let mut state = self.state();
             let Some(container) = state.containers.get_mut(id) else { return false };
-            let runs = matches!(container.seen.state, ContainerState::Running { .. });
-            if !runs || run.is_some_and(|run| run != container.run) {
+            let ContainerState::Running { since } = container.seen.state else { return false };
+            if run.is_some_and(|run| run != container.run) {
                 return false;
             }
+            let exit = Exit { started_at: Some(since), ..exit };
             container.seen.state = ContainerState::Exited(exit.clone());
             container.ended = ended;
             container.log.end();

@@ -30,6 +30,8 @@ pub(super) struct Found {
     pub(super) labels: Option<ContainerLabels>,
     pub(super) state: ContainerState,
     pub(super) tty: bool,
+    /// Whether its memory is limited: one that is not runs out of nothing but the node's.
+    limited: bool,
 }
 
 impl DockerRuntime {
@@ -48,12 +50,13 @@ impl DockerRuntime {
             }
         };
         let mut found = client.run("inspect", deadline, call).await?;
-        if let Some(Found { id, labels: Some(labels), state, .. }) = &mut found {
+        if let Some(Found { id, labels: Some(labels), state, limited, .. }) = &mut found {
             self.inner.ours.insert(id, labels);
             if let ContainerState::Exited(exit) = state
                 && exit.code == Some(KILLED)
             {
                 exit.oom_killed |= self.inner.ours.get(id).is_some_and(|known| known.out_of_memory);
+                exit.oom_of_node = exit.oom_killed && !*limited;
             }
         }
         Ok(found)
@@ -125,6 +128,7 @@ impl DockerRuntime {
 
 fn read(response: models::ContainerInspect200Response) -> Found {
     let config = response.config;
+    let limit = response.host_config.as_ref().and_then(|host| host.get("Memory")?.as_u64());
     let tty = config.as_ref().and_then(|config| config.tty).unwrap_or(false);
     let labels: BTreeMap<_, _> =
         config.and_then(|config| config.labels).unwrap_or_default().into_iter().collect();
@@ -133,6 +137,7 @@ fn read(response: models::ContainerInspect200Response) -> Found {
         labels: ContainerLabels::from_map(&labels),
         state: response.state.map_or(ContainerState::Dead, state),
         tty,
+        limited: limit.is_none_or(|bytes| bytes > 0),
     }
 }
 
@@ -148,9 +153,10 @@ fn state(state: models::ContainerState) -> ContainerState {
         Some("exited") => ContainerState::Exited(Exit {
             code: state.exit_code.and_then(|code| i32::try_from(code).ok()),
             oom_killed: state.oom_killed.unwrap_or(false),
-            by_us: false,
             error: state.error.filter(|error| !error.is_empty()),
+            started_at: Some(time(state.started_at)).filter(|at| *at > Timestamp::ZERO),
             at: time(state.finished_at),
+            ..Exit::default()
         }),
         _ => ContainerState::Dead,
     }

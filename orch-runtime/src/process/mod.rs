@@ -121,7 +121,8 @@ impl Inner {
                     }
                     ContainerState::Running { since: process.since }
                 } else {
-                    let exit = Exit { at: identity::now(), ..Exit::default() };
+                    let since = Some(process.since);
+                    let exit = Exit { started_at: since, at: identity::now(), ..Exit::default() };
                     memory.watched.remove(id);
                     record.exit = Some(exit.clone());
                     self.records.write(id, &record)?;
@@ -153,6 +154,7 @@ impl Inner {
         memory.watched.remove(&id);
         let recorded = self.records.read(&id).and_then(|record| match record {
             Some(mut record) if record.process.as_ref() == Some(&process) => {
+                let exit = Exit { started_at: Some(process.since), ..exit };
                 record.exit = Some(exit.clone());
                 self.records.write(&id, &record)?;
                 self.tell(&id, &record, ContainerChange::Ended(exit));

@@ -148,6 +148,7 @@ fn labels(owner: Owner) -> ContainerLabels {
         version: Version(1),
         digest: "ab".repeat(32).try_into().unwrap(),
         restart: RestartPolicy::default(),
+        stop: Default::default(),
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) async fn run(
         version: Version(1),
         digest: template.digest(),
         restart: template.restart.clone(),
+        stop: template.stop.clone(),
     };
     let image = docker.ensure_image(&template.image, &|_| {}).await?;
     let name = format!("orch-{}-{}", labels.cluster, labels.task);

@@ -33,6 +33,7 @@ async fn create(
         version: Version(1),
         digest: template.digest(),
         restart: template.restart.clone(),
+        stop: template.stop.clone(),
     };
     let image = runtime.ensure_image(&template.image, &|_| {}).await?;
     runtime.create(CreateRequest::new("orch-x", "web-1", &labels, template, &image, secrets)).await

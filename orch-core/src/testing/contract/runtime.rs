@@ -111,6 +111,7 @@ impl Wanted {
             version: Version(1),
             digest: template.digest(),
             restart: template.restart.clone(),
+            stop: template.stop.clone(),
         };
         Self { name: format!("orch-{}", labels.task), labels, template }
     }

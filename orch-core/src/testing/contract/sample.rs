@@ -126,8 +126,15 @@ impl Sample {
 
     /// A task that was running once and has come to its end.
     pub fn task(&mut self, id: TaskId, service: ServiceId, node: Option<NodeId>) -> Task {
-        let exit =
-            Exit { code: Some(137), oom_killed: true, by_us: false, error: Some("oom".into()), at: NOW };
+        let exit = Exit {
+            code: Some(137),
+            oom_killed: true,
+            oom_of_node: true,
+            by_us: false,
+            error: Some("oom".into()),
+            started_at: Some(NOW),
+            at: NOW,
+        };
         Task {
             id,
             namespace: namespace(),

@@ -28,6 +28,7 @@ fn labels(seed: u64) -> ContainerLabels {
         version: Version(1),
         digest: template().digest(),
         restart: RestartPolicy::default(),
+        stop: Default::default(),
     }
 }
 
