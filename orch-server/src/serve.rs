@@ -161,9 +161,10 @@ async fn say_that_this_is_tls(mut stream: TcpStream) -> io::Result<()> {
     let body = ErrorBody { error: ErrorInfo::new("invalid_argument", words) };
     let body = serde_json::to_string(&body).expect("an error body is plain data");
     let length = body.len();
-    // A close with unread bytes would be a reset, and the answer lost.
-    let _ = stream.read(&mut vec![0; 16 * 1024]).await?;
     let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close";
     stream.write_all(format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}").as_bytes()).await?;
-    stream.shutdown().await
+    stream.shutdown().await?;
+    // A close before he has sent all would be a reset, and the answer lost. Whoever sends more than a request is cut.
+    let mut rest = stream.take(256 * 1024);
+    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.map(drop)
 }
