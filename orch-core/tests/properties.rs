@@ -262,12 +262,12 @@ fn register(world: &mut World, name: u8, key: bool) -> Result<(), Rejection> {
 
 fn act_on(world: &mut World, node: NodeId, act: NodeAct) -> Result<(), Rejection> {
     match act {
-        NodeAct::Drain => world.execute(DrainNode { node }).map(|_| ()),
+        NodeAct::Drain => world.execute(DrainNode { node, within: None }).map(|_| ()),
         NodeAct::Uncordon => world.execute(UncordonNode { node }).map(|_| ()),
         NodeAct::Cordon => world.execute(CordonNode { node }).map(|_| ()),
         NodeAct::Revoke => world.execute(RevokeNode { node }).map(|_| ()),
         NodeAct::Reset => world.execute(ResetNode { node }).map(|_| ()),
-        NodeAct::Remove => world.execute(RemoveNode { node }),
+        NodeAct::Remove => world.execute(RemoveNode { node, confirmed_dead: true }),
         NodeAct::FallSilent => {
             let incarnation = world.cluster.node(node).expect("it was picked").incarnation;
             world.execute(NodeFellSilent { node, incarnation })

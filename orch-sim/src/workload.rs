@@ -245,7 +245,7 @@ async fn of_a_node(control: &ControlPlane, memory: &SharedMemory, wish: Wish) {
         Wish::Drain(name) => {
             let Some(node) = find(&name) else { return };
             if !image.nodes().any(|node| node.status.is_draining()) {
-                count(memory, ask(control, DrainNode { node })).await;
+                count(memory, ask(control, DrainNode { node, within: None })).await;
             }
         }
         Wish::Uncordon => {
@@ -271,7 +271,7 @@ async fn of_a_node(control: &ControlPlane, memory: &SharedMemory, wish: Wish) {
             let Some(node) = image.nodes().find(revoked).map(|node| node.id).or_else(|| find(&name)) else {
                 return;
             };
-            count(memory, ask(control, RemoveNode { node })).await;
+            count(memory, ask(control, RemoveNode { node, confirmed_dead: false })).await;
         }
         _ => {}
     }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use orch_core::api::Force;
 use orch_core::api::endpoint::{
     CordonNode, DrainNode, GetDrainStatus, ListNodes, Nothing, RemoveNode, ResetNode, RevokeNode,
     UncordonNode,
 };
-use orch_core::api::node::{DrainStatus, DrainStatusAnswer, Node, NodeAnswer, NodesAnswer};
+use orch_core::api::node::{
+    DrainQuery, DrainStatus, DrainStatusAnswer, Node, NodeAnswer, NodesAnswer, RemoveQuery,
+};
 
 use tokio::time::Instant;
 
@@ -30,7 +31,10 @@ pub(super) enum Verb {
     Drain {
         #[command(flatten)]
         one: One,
-        /// Pass a maintenance window
+        /// Take the tasks that are left after this, replaced or not: 30s, 10m; no deadline unless it is given
+        #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "force")]
+        deadline: Option<Duration>,
+        /// Take its tasks at once, replaced or not; passes a maintenance window
         #[arg(long)]
         force: bool,
         /// Wait until nothing is left on it
@@ -49,7 +53,13 @@ pub(super) enum Verb {
     /// End a node's registration: it must register again, by its key
     Reset(One),
     /// Remove a node that is offline or revoked
-    Rm(One),
+    Rm {
+        #[command(flatten)]
+        one: One,
+        /// The machine does not run any more, for certain: its stateful replicas are made anew elsewhere
+        #[arg(long)]
+        confirmed_dead: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,7 +79,7 @@ pub(super) async fn run(client: &Client, verb: &Verb, out: &Output) -> Result<()
         | Verb::Uncordon(one)
         | Verb::Revoke(one)
         | Verb::Reset(one)
-        | Verb::Rm(one) => one,
+        | Verb::Rm { one, .. } => one,
     };
     let found = resolve::node(client, &one.node).await?;
     let path = [found.id.as_str()];
@@ -80,16 +90,23 @@ pub(super) async fn run(client: &Client, verb: &Verb, out: &Output) -> Result<()
             let answer = client.call::<GetDrainStatus>(&path, &nothing, &nothing).await?;
             return drain_status(&found.hostname, answer.drain_status, out);
         }
-        Verb::Rm(_) => {
-            client.call::<RemoveNode>(&path, &nothing, &nothing).await?;
+        Verb::Rm { confirmed_dead, .. } => {
+            let query = RemoveQuery { confirmed_dead: *confirmed_dead };
+            client.call::<RemoveNode>(&path, &query, &nothing).await.map_err(|error| {
+                let may_live = error.has_code("conflict") && error.to_string().contains("confirm");
+                let error = CliError::from(error);
+                if may_live { error.hint("--confirmed-dead says so") } else { error }
+            })?;
             return if out.is_json() { Ok(()) } else { out.line(format!("{}: removed", found.hostname)) };
         }
         Verb::Cordon(_) => (
             client.call::<CordonNode>(&path, &nothing, &nothing).await?.node,
             "takes no new tasks".to_owned(),
         ),
-        Verb::Drain { force, wait, timeout, .. } => {
-            let node = client.call::<DrainNode>(&path, &Force { force: *force }, &nothing).await?.node;
+        Verb::Drain { deadline, force, wait, timeout, .. } => {
+            let within = if *force { Some(Duration::ZERO) } else { *deadline };
+            let query = DrainQuery { deadline_seconds: within.map(|within| within.as_secs()), force: *force };
+            let node = client.call::<DrainNode>(&path, &query, &nothing).await?.node;
             if *wait {
                 until_drained(client, &node, *timeout, out).await?;
                 (node, "nothing is left on it".to_owned())
@@ -241,6 +258,7 @@ fn drain_status(name: &str, status: DrainStatus, out: &Output) -> Result<(), Cli
         ("Remaining", format!("{} of {} tasks", status.remaining_tasks, status.total_tasks)),
         ("Replacements", format!("{} of {} serve", status.replacement_ready, status.replacement_tasks)),
         ("Capacity", capacity.to_owned()),
+        ("Deadline", status.deadline.map_or_else(String::new, |at| at.to_string())),
         ("Message", status.message.clone()),
     ])
 }

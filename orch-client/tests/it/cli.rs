@@ -443,6 +443,37 @@ async fn a_restart_is_waited_for_and_a_history_says_who_changed_what() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drain_takes_a_deadline_and_a_removal_a_confirmation() {
+    let server = Server::start(|asked, _| match (asked.method.as_str(), asked.path.as_str()) {
+        ("GET", _) => Reply::Json(200, json!({"nodes": [node()]})),
+        ("POST", _) => Reply::Json(200, json!({"node": node()})),
+        (_, path) if path.ends_with("confirmed_dead=true") => Reply::Json(204, Value::Null),
+        _ => Reply::Json(
+            409,
+            json!({"error": {"code": "conflict", "message": "it may still run db.1; if it is dead, confirm it"}}),
+        ),
+    })
+    .await;
+    let env = [("ORCH_SERVER_URL", server.url.as_str())];
+    for args in [&["--deadline", "10m"][..], &["--force"], &[]] {
+        let ended = orch(&[&["node", "drain", NODE_NAME][..], args].concat(), &env).await;
+        assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    }
+    let ended = orch(&["node", "rm", NODE_NAME], &env).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(stderr(&ended).contains("--confirmed-dead"), "{}", stderr(&ended));
+    let ended = orch(&["node", "rm", NODE_NAME, "--confirmed-dead"], &env).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    let asked = server.asked();
+    let paths: Vec<_> = asked.iter().filter(|a| a.method == "POST").map(|a| a.path.as_str()).collect();
+    let drain = format!("/v1/nodes/{NODE}/drain");
+    assert_eq!(
+        paths,
+        [format!("{drain}?deadline_seconds=600"), format!("{drain}?deadline_seconds=0&force=true"), drain]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_can_be_waited_for() {
     let server = cluster(&["running"], vec![]).await;
     let ended = orch(&["node", "drain", NODE_NAME, "--wait", "--server", &server.url], &[]).await;

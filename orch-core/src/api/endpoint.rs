@@ -191,8 +191,8 @@ endpoints! {
     ListNodes = Get "/v1/nodes", User(A::ReadNodes), (Nothing, Nothing) => 200 node::NodesAnswer, Prompt;
     /// One node.
     GetNode = Get "/v1/nodes/{id}", User(A::ReadNodes), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
-    /// Empties a node: each task leaves once its replacement serves.
-    DrainNode = Post "/v1/nodes/{id}/drain", User(A::DrainNode), (Force, Nothing) => 200 node::NodeAnswer, Prompt;
+    /// Empties a node: each task leaves once its replacement serves, or at the deadline, if one is given.
+    DrainNode = Post "/v1/nodes/{id}/drain", User(A::DrainNode), (node::DrainQuery, Nothing) => 200 node::NodeAnswer, Prompt;
     /// Ends a drain and a cordon.
     UncordonNode = Post "/v1/nodes/{id}/uncordon", User(A::UncordonNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
     /// Keeps new tasks away; those that run stay.
@@ -202,7 +202,7 @@ endpoints! {
     /// Ends a node's registration: it must register again, by its key.
     ResetNode = Post "/v1/nodes/{id}/reset", User(A::ResetNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
     /// Removes a node that is offline or revoked.
-    RemoveNode = Delete "/v1/nodes/{id}", User(A::RemoveNode), (Nothing, Nothing) => 204 Nothing, Prompt;
+    RemoveNode = Delete "/v1/nodes/{id}", User(A::RemoveNode), (node::RemoveQuery, Nothing) => 204 Nothing, Prompt;
     /// How far a drain is.
     GetDrainStatus = Get "/v1/nodes/{id}/drain-status", User(A::ReadNodes), (Nothing, Nothing) => 200 node::DrainStatusAnswer, Prompt;
 

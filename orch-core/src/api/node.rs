@@ -117,6 +117,30 @@ pub struct DrainStatus {
     /// A sentence for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// When the tasks that are left are taken, replaced or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+}
+
+/// How a drain goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DrainQuery {
+    /// After how many seconds the tasks that are left are taken, replaced or not; 0: at once; left out: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<u64>,
+    /// Passes a maintenance window.
+    #[serde(skip_serializing_if = "is_false", deserialize_with = "super::boolean")]
+    pub force: bool,
+}
+
+/// What is known of a node that is removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RemoveQuery {
+    /// The machine does not run any more, for certain.
+    #[serde(skip_serializing_if = "is_false", deserialize_with = "super::boolean")]
+    pub confirmed_dead: bool,
 }
 
 impl DrainStatus {
@@ -143,6 +167,11 @@ impl DrainStatus {
             }
         });
         let waiting = replacements.iter().find(|task| task.node.is_none());
+        let waits = node.drain_waits.iter().find(|(service, _)| {
+            // Of a service that left the node meanwhile, what it waited for is past.
+            remaining.iter().any(|task| task.service == **service)
+        });
+        let waits = waits.map(|(_, reason)| reason);
         let phase = match node.status {
             NodeStatus::Offline { .. } => "offline",
             _ if !node.status.is_draining() => "not_draining",
@@ -158,7 +187,11 @@ impl DrainStatus {
             replacement_tasks: count(replacements.len()),
             replacement_ready: count(ready.count()),
             insufficient_capacity: waiting.is_some(),
-            message: waiting.and_then(|task| task.note.clone()).unwrap_or_default(),
+            message: waiting
+                .and_then(|task| task.note.clone())
+                .or_else(|| waits.cloned())
+                .unwrap_or_default(),
+            deadline: node.drain_by.filter(|_| node.status.is_draining()).map(Into::into),
         }
     }
 }

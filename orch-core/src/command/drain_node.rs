@@ -1,9 +1,11 @@
 //! Empty a node, and let it be filled again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::versions::write_node;
-use super::{Command, Ctx, Decision, Rejection};
+use super::{Command, Ctx, Decision, FieldPath, Rejection};
 use crate::cluster::{Cluster, Transaction};
 use crate::id::NodeId;
 use crate::identity::Action;
@@ -15,7 +17,13 @@ use crate::record::EventKind;
 pub struct DrainNode {
     /// Which node.
     pub node: NodeId,
+    /// After how long the tasks that are left are taken, replaced or not; nothing: at once. Left out, a drain waits for as long as
+    /// it must, and one under way keeps its deadline.
+    pub within: Option<Duration>,
 }
+
+/// The longest time that a drain can be given: 30 days.
+pub const DRAIN_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl Command for DrainNode {
     const ACTION: Action = Action::DrainNode;
@@ -24,7 +32,17 @@ impl Command for DrainNode {
     fn decide(self, cluster: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<Self::Output>, Rejection> {
         let before = ctx.node(cluster, self.node)?;
         let status = before.status.drain().map_err(|wrong| Rejection::WrongState(wrong.to_string()))?;
-        let node = Node { status, ..Node::clone(before) };
+        if self.within.is_some_and(|within| within > DRAIN_MAX) {
+            let field = FieldPath::new("deadline_seconds");
+            return Err(Rejection::invalid(field, "too long", format!("at most {}", DRAIN_MAX.as_secs())));
+        }
+        let asked = self.within.map(|within| ctx.now + within);
+        // Asked twice for the same, the first deadline stands, unless the other one is sooner.
+        let drain_by = match (before.drain_by, asked) {
+            (Some(known), Some(asked)) => Some(known.min(asked)),
+            (known, asked) => asked.or(known),
+        };
+        let node = Node { status, drain_by, ..Node::clone(before) };
         change_node(ctx, before, node, "node.drain")
     }
 }
@@ -43,7 +61,13 @@ impl Command for UncordonNode {
     fn decide(self, cluster: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<Self::Output>, Rejection> {
         let before = ctx.node(cluster, self.node)?;
         let status = before.status.uncordon().map_err(|wrong| Rejection::WrongState(wrong.to_string()))?;
-        let node = Node { status, cordoned: false, ..Node::clone(before) };
+        let node = Node {
+            status,
+            cordoned: false,
+            drain_by: None,
+            drain_waits: BTreeMap::new(),
+            ..Node::clone(before)
+        };
         change_node(ctx, before, node, "node.uncordon")
     }
 }
@@ -92,10 +116,10 @@ mod tests {
     fn a_drain_begins_once_and_ends_with_the_cordon() {
         let (mut world, node) = world();
         world.execute(CordonNode { node }).unwrap();
-        let draining = world.execute(DrainNode { node }).unwrap();
+        let draining = world.execute(DrainNode { node, within: None }).unwrap();
         assert_eq!(draining.status, NodeStatus::Draining);
         let revision = world.cluster.revision();
-        world.execute(DrainNode { node }).unwrap();
+        world.execute(DrainNode { node, within: None }).unwrap();
         assert_eq!(world.cluster.revision(), revision);
 
         let back = world.execute(UncordonNode { node }).unwrap();
@@ -110,19 +134,34 @@ mod tests {
     fn a_node_that_is_away_is_drained_when_it_returns() {
         let (mut world, node) = world();
         world.execute(NodeFellSilent { node, incarnation: Incarnation(1) }).unwrap();
-        let away = world.execute(DrainNode { node }).unwrap();
+        let away = world.execute(DrainNode { node, within: None }).unwrap();
         let cause = OfflineCause::Silent;
         assert_eq!(away.status, NodeStatus::Offline { since: world.now, cause, draining: true });
         assert_eq!(away.status.seen(), Ok(NodeStatus::Draining));
     }
 
     #[test]
+    fn a_deadline_is_set_once_comes_sooner_if_asked_and_ends_with_the_drain() {
+        let (mut world, node) = world();
+        let within = |seconds| DrainNode { node, within: Some(Duration::from_secs(seconds)) };
+        assert_eq!(world.execute(within(600)).unwrap().drain_by, Some(world.now + Duration::from_secs(600)));
+        let revision = world.cluster.revision();
+        world.advance(Duration::from_secs(1));
+        world.execute(within(600)).unwrap();
+        world.execute(DrainNode { node, within: None }).unwrap();
+        assert_eq!(world.cluster.revision(), revision, "the first one stands");
+        assert_eq!(world.execute(within(0)).unwrap().drain_by, Some(world.now));
+        assert_eq!(world.execute(UncordonNode { node }).unwrap().drain_by, None);
+        assert!(matches!(world.execute(within(u64::MAX)), Err(Rejection::Invalid { .. })));
+    }
+
+    #[test]
     fn a_revoked_node_is_neither_drained_nor_uncordoned() {
         let (mut world, node) = world();
         world.execute(RevokeNode { node }).unwrap();
-        assert!(matches!(world.execute(DrainNode { node }), Err(Rejection::WrongState(_))));
+        assert!(matches!(world.execute(DrainNode { node, within: None }), Err(Rejection::WrongState(_))));
         assert!(matches!(world.execute(UncordonNode { node }), Err(Rejection::WrongState(_))));
-        let nobody = World::new().execute(DrainNode { node });
+        let nobody = World::new().execute(DrainNode { node, within: None });
         assert_eq!(nobody.unwrap_err(), Rejection::not_found("node", node));
     }
 }

@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn a_goodbye_takes_the_node_offline_and_the_next_heartbeat_brings_it_back() {
         let (mut world, node) = world();
-        world.execute(crate::command::DrainNode { node }).unwrap();
+        world.execute(crate::command::DrainNode { node, within: None }).unwrap();
         let heartbeat = Heartbeat { shutdown: true, ..Heartbeat::default() };
         let command = HeartbeatNode { heartbeat, next: issued(2, world.now) };
         let away = ask(&mut world, node, 1, 1, command).unwrap();

@@ -96,11 +96,14 @@ impl Command for ResetNode {
 }
 
 /// Removes a node that is offline or revoked, and ends its tasks in the same transaction: nothing is left that refers to it
-/// as running.
+/// as running. One that is offline and holds replicas of stateful services is removed only if a person says that it is dead: were
+/// it to come back, two would own the same data (M40).
 #[derive(Clone, Debug)]
 pub struct RemoveNode {
     /// Which node.
     pub node: NodeId,
+    /// Whoever asks knows that the machine does not run any more.
+    pub confirmed_dead: bool,
 }
 
 impl Command for RemoveNode {
@@ -110,6 +113,7 @@ impl Command for RemoveNode {
     fn decide(self, cluster: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<()>, Rejection> {
         let node = ctx.node(cluster, self.node)?;
         match node.status {
+            NodeStatus::Offline { .. } if !self.confirmed_dead => check_owns_nothing(cluster, node)?,
             NodeStatus::Offline { .. } | NodeStatus::Revoked => {}
             NodeStatus::Ready | NodeStatus::Draining => {
                 return Err(Rejection::Conflict(format!(
@@ -128,6 +132,26 @@ impl Command for RemoveNode {
         transaction.audit.push(ctx.node_audit("node.remove", node));
         Ok(Decision::commit(transaction, ()).about(self.node))
     }
+}
+
+/// No replica of a stateful service may still run there.
+fn check_owns_nothing(cluster: &Cluster, node: &Node) -> Result<(), Rejection> {
+    let owned = cluster.tasks_on_node(node.id).filter(|task| !task.status.is_terminal());
+    let mut owned: Vec<String> = owned
+        .filter_map(|task| {
+            let service = cluster.service(task.service).filter(|service| service.spec.stateful)?;
+            Some(format!("{}.{}", service.spec.name, task.slot))
+        })
+        .collect();
+    if owned.is_empty() {
+        return Ok(());
+    }
+    owned.sort();
+    Err(Rejection::Conflict(format!(
+        "node {} may still run {}: a stateful replica has one owner; if the machine is dead for certain, confirm it",
+        node.name,
+        owned.join(", ")
+    )))
 }
 
 fn end_identity(cluster: &Cluster, transaction: &mut Transaction, node: NodeId) {
@@ -201,16 +225,44 @@ mod tests {
     #[test]
     fn only_a_node_that_is_away_is_removed_and_its_tasks_end_with_it() {
         let (mut world, node, task) = world();
-        assert!(matches!(world.execute(RemoveNode { node }), Err(Rejection::Conflict(_))));
-        world.execute(DrainNode { node }).unwrap();
-        assert!(matches!(world.execute(RemoveNode { node }), Err(Rejection::Conflict(_))));
+        assert!(matches!(
+            world.execute(RemoveNode { node, confirmed_dead: true }),
+            Err(Rejection::Conflict(_))
+        ));
+        world.execute(DrainNode { node, within: None }).unwrap();
+        assert!(matches!(
+            world.execute(RemoveNode { node, confirmed_dead: true }),
+            Err(Rejection::Conflict(_))
+        ));
         world.execute(NodeFellSilent { node, incarnation: Incarnation(1) }).unwrap();
         let revision = world.cluster.revision();
-        world.execute(RemoveNode { node }).unwrap();
+        world.execute(RemoveNode { node, confirmed_dead: true }).unwrap();
         assert_eq!(world.cluster.revision(), revision.next());
         assert_eq!((world.cluster.node(node), world.cluster.credential(node)), (None, None));
         assert_ended(&world, task);
         assert_eq!(world.count(EventKind::NodeRemoved), 1);
-        assert_eq!(world.execute(RemoveNode { node }).unwrap_err(), Rejection::not_found("node", node));
+        assert_eq!(
+            world.execute(RemoveNode { node, confirmed_dead: true }).unwrap_err(),
+            Rejection::not_found("node", node)
+        );
+    }
+
+    #[test]
+    fn a_node_that_may_own_a_stateful_replica_is_removed_only_if_it_is_said_to_be_dead() {
+        let mut world = World::new();
+        let mut spec = crate::testing::web_spec("db", 1);
+        spec.stateful = true;
+        let namespace = crate::name::Namespace::default_namespace();
+        let db = world.execute(crate::command::CreateService { namespace, spec }).unwrap().id;
+        let node = world.register_node("a", Resources::new(4000, 8 << 30));
+        let task = world.place(db, 1, Some(node));
+        world.execute(NodeFellSilent { node, incarnation: Incarnation(1) }).unwrap();
+        match world.execute(RemoveNode { node, confirmed_dead: false }) {
+            Err(Rejection::Conflict(text)) => assert!(text.contains("may still run db.1"), "{text}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(world.cluster.node(node).is_some());
+        world.execute(RemoveNode { node, confirmed_dead: true }).unwrap();
+        assert_ended(&world, task);
     }
 }

@@ -152,6 +152,8 @@ impl RegisterNode {
             allocatable: self.claim.allocatable,
             status: status.map_err(|_| Rejection::Unauthorized(Unauthorized::NodeRevoked))?,
             cordoned: before.is_some_and(|node| node.cordoned),
+            drain_by: before.and_then(|node| node.drain_by),
+            drain_waits: before.map(|node| node.drain_waits.clone()).unwrap_or_default(),
             incarnation,
             boot: self.claim.boot,
             key,
@@ -373,7 +375,7 @@ mod tests {
     fn a_node_that_was_away_is_back_and_goes_on_draining() {
         let mut world = World::new();
         let node = try_with(&mut world, token(key("k", 0))).unwrap().id;
-        world.execute(DrainNode { node }).unwrap();
+        world.execute(DrainNode { node, within: None }).unwrap();
         world.execute(NodeFellSilent { node, incarnation: Incarnation(1) }).unwrap();
         let before = world.count(EventKind::NodeStatusChanged);
         assert_eq!(try_with(&mut world, key("k", 1)).unwrap().status, NodeStatus::Draining);

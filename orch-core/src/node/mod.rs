@@ -14,7 +14,7 @@ pub use resources::Resources;
 pub use status::{NodeStatus, OfflineCause};
 
 use crate::cluster::Revision;
-use crate::id::{BootId, NodeId};
+use crate::id::{BootId, NodeId, ServiceId};
 use crate::identity::{CredentialBinding, NodePublicKey};
 use crate::name::NodeName;
 use crate::time::Timestamp;
@@ -47,6 +47,12 @@ pub struct Node {
     /// Gets no new tasks, keeps those it has.
     #[serde(default)]
     pub cordoned: bool,
+    /// When its drain takes the tasks that are left, replaced or not; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_by: Option<Timestamp>,
+    /// What its drain waits for, by service, as it was said last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drain_waits: BTreeMap<ServiceId, String>,
     /// The registration that counts.
     pub incarnation: Incarnation,
     /// The boot of the agent that registered last.

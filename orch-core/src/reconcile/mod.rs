@@ -3,10 +3,12 @@
 //! One look is a `Pass`: it reads a draft of the cluster, and each thing that it does becomes true in the draft
 //! at once, so that every later decision is made on the state that is being committed. The steps, in order:
 //! [`lost`] (what the fate of nodes did to tasks) → [`rollout`] (has the deployment failed?) → [`restart`] (which slots are
-//! finished, which tasks do not serve) → [`scale`] (slots that are not wanted any more) → [`replace`] (what was replaced goes)
+//! finished, which tasks do not serve) → [`scale`] (slots that are not wanted any more) → [`drain`] (drains that may not wait
+//! any longer) → [`replace`] (what was replaced goes)
 //! → [`fill`] (slots without a task) → [`replace`] (the next replacements, for rollouts and drains alike) → [`rollout`]
 //! (is it done?) → [`remove`] (history that nobody needs).
 
+mod drain;
 mod fill;
 mod lost;
 mod pass;
@@ -51,13 +53,18 @@ pub fn reconcile(
             restart::mark_finished(&mut pass);
             restart::give_up_unhealthy(&mut pass);
             scale::shrink(&mut pass);
+            drain::evict_overdue(&mut pass);
             replace::retire(&mut pass);
             fill::fill(&mut pass);
             replace::proceed(&mut pass);
             rollout::settle(&mut pass);
+            drain::note_waits(&mut pass);
             remove::prune(&mut pass);
         }
-        ServiceStatus::Deleting => remove::take_down(&mut pass),
+        ServiceStatus::Deleting => {
+            remove::take_down(&mut pass);
+            drain::note_waits(&mut pass);
+        }
         ServiceStatus::Deleted => remove::forget_all(&mut pass),
     }
     pass.finish()

@@ -23,9 +23,10 @@ pub fn node(
     }
     let left: Vec<_> = cluster.tasks_on_node(node.id).filter(|task| !task.status.is_terminal()).collect();
     if node.status.is_draining() {
+        let by = node.drain_by.map_or_else(String::new, |by| format!(", taken at {by} at the latest"));
         causes.push(match left.len() {
             0 => Cause::new(&about, "drained; `orch node uncordon` lets it take tasks again", None),
-            count => Cause::new(&about, format!("draining: {count} tasks are left"), None),
+            count => Cause::new(&about, format!("draining: {count} tasks are left{by}"), None),
         });
         let mut hidden = 0;
         for task in &left {

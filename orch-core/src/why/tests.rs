@@ -143,7 +143,7 @@ fn a_drain_says_what_each_task_waits_for_and_names_no_other_namespace() {
     site.up(1);
     site.look();
     let node_id = site.node;
-    site.world.execute(DrainNode { node: node_id }).unwrap();
+    site.world.execute(DrainNode { node: node_id, within: None }).unwrap();
     let held = site.look();
     assert!(held.iter().any(|held| matches!(held.reason, HeldReason::NoNodeFits(_))), "{held:?}");
     let row = site.world.cluster.node(node_id).unwrap();

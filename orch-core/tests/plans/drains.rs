@@ -54,6 +54,55 @@ fn a_drain_without_room_elsewhere_waits_and_says_why() {
 }
 
 #[test]
+fn a_drain_that_waits_says_so_once_and_again_only_for_another_reason() {
+    use orch_core::record::EventKind;
+    let mut site = Site::settled(&["a"], web_spec("web", 1));
+    site.drain("a");
+    site.look();
+    let said = |site: &Site| {
+        let events = site.world.events.iter().filter(|event| event.kind == EventKind::NodeDrainPending);
+        events.map(|event| event.message.clone()).collect::<Vec<_>>()
+    };
+    let first = "the drain of node a waits: web.1: no node fits: 1 node: 1 draining";
+    assert_eq!(said(&site), [first]);
+    site.advance(3_600);
+    site.look();
+    assert_eq!(said(&site).len(), 1, "nothing new");
+    let b = site.world.register_node("b", orch_core::node::Resources::new(10, crate::site::MIB));
+    site.look();
+    assert_eq!(said(&site).len(), 2);
+    assert!(said(&site)[1].contains("lacks cpu"), "{:?}", said(&site));
+    let node = orch_core::node::Node::clone(site.world.cluster.node(b).unwrap());
+    site.put(orch_core::node::Node { allocatable: crate::site::LARGE, ..node });
+    site.settle();
+    assert_eq!(site.running(), "1 v1 b");
+    assert!(site.world.cluster.nodes().all(|node| node.drain_waits.is_empty()), "nothing is waited for");
+    assert_eq!(said(&site).len(), 2);
+}
+
+#[test]
+fn at_its_deadline_a_drain_takes_what_is_left() {
+    use orch_core::command::DrainNode;
+    let mut site = Site::settled(&["a"], web_spec("web", 1));
+    let node = site.task(1).node.unwrap();
+    let within = std::time::Duration::from_secs(60);
+    site.world.execute(DrainNode { node, within: Some(within) }).unwrap();
+    let plan = site.look();
+    assert!(plan.look_again.is_some_and(|at| at <= site.world.now + within), "{plan}");
+    assert_eq!(site.available(), 1, "not before");
+    site.advance(60);
+    assert_plan!(
+        site.look(),
+        "
+        - web/1 on a
+        held: web/1: waiting for the old task to stop
+    "
+    );
+    site.settle();
+    assert!(site.tasks().iter().all(|task| task.node != Some(node) || task.status.is_terminal()));
+}
+
+#[test]
 fn a_drain_that_is_ended_keeps_what_serves_longest() {
     let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
     site.drain("a");

@@ -92,7 +92,7 @@ fn no_task_outlives_the_row_of_its_node() {
     let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
     site.gone("a", OfflineCause::Silent);
     let node = site.task(1).node.unwrap();
-    site.world.execute(RemoveNode { node }).unwrap();
+    site.world.execute(RemoveNode { node, confirmed_dead: true }).unwrap();
     site.look();
     assert_eq!(site.running(), "1 v1 b");
     assert_eq!(site.tasks().len(), 1);

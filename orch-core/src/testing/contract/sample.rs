@@ -63,6 +63,8 @@ impl Sample {
             allocatable: Resources::new(7_500, 30 << 30),
             status: NodeStatus::Offline { since: NOW, cause: OfflineCause::Silent, draining: true },
             cordoned: true,
+            drain_by: Some(NOW),
+            drain_waits: std::collections::BTreeMap::new(),
             incarnation: Incarnation(3),
             boot: Some(self.ids.next()),
             key: Some(NodePublicKey("BFakeKeyForTests".to_owned())),

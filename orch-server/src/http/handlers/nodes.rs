@@ -1,6 +1,7 @@
 //! Nodes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use orch_core::api::endpoint::{self as ep, Endpoint, Nothing};
@@ -61,7 +62,8 @@ pub(crate) async fn drain(
     State(app): State<App>,
     call: Call<ep::DrainNode, command::DrainNode>,
 ) -> Reply<ep::DrainNode> {
-    change(app, call, |node| command::DrainNode { node }).await
+    let within = call.query.deadline_seconds.map(Duration::from_secs);
+    change(app, call, |node| command::DrainNode { node, within }).await
 }
 
 pub(crate) async fn uncordon(
@@ -96,7 +98,7 @@ pub(crate) async fn remove(
     State(app): State<App>,
     call: Call<ep::RemoveNode, command::RemoveNode>,
 ) -> Reply<ep::RemoveNode> {
-    let command = command::RemoveNode { node: call.id()? };
+    let command = command::RemoveNode { node: call.id()?, confirmed_dead: call.query.confirmed_dead };
     app.control.execute_with(call.permit, command, call.options).await?;
     Ok(Answer(Nothing {}))
 }

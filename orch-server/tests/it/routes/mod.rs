@@ -2,5 +2,6 @@
 
 mod agents;
 mod health;
+mod nodes;
 mod rollouts;
 mod services;
