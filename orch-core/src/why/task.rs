@@ -4,6 +4,7 @@ use super::{Cause, Why, replica, serves, trouble};
 use crate::cluster::Cluster;
 use crate::node::NodeStatus;
 use crate::reconcile::{Held, HeldReason};
+use crate::schedule::explain::same_reason;
 use crate::service::Service;
 use crate::task::{Health, Task, TaskStatus};
 
@@ -49,7 +50,11 @@ pub(super) fn failure_before(cluster: &Cluster, service: &Service, task: &Task) 
 /// Whether the chain says already what is held.
 pub(super) fn is_said(causes: &[Cause], reason: &HeldReason) -> bool {
     match reason {
-        HeldReason::NoNodeFits(why) => causes.iter().any(|cause| cause.text.contains(why.as_str())),
+        // How much is free may have changed since a task's note was written: that is no other reason.
+        HeldReason::NoNodeFits(why) => causes
+            .iter()
+            .filter_map(|cause| cause.text.strip_prefix("no node fits: "))
+            .any(|told| same_reason(told, why)),
         other => causes.iter().any(|cause| cause.text == other.to_string()),
     }
 }

@@ -77,6 +77,16 @@ fn a_replica_without_a_node_says_what_the_nodes_lack_once() {
     let lacks = "no node fits: 1 node: 1 lacks cpu (needs 100m, has 50m)";
     assert_eq!(why.summary, format!("3 of 4 replicas of web serve; web.4: {lacks}"));
     assert_eq!(texts(&why), [format!("web.4: {lacks}")], "what is held is the same");
+    let held = site.look();
+    let later = held.into_iter().map(|held| match held.reason {
+        HeldReason::NoNodeFits(why) => {
+            Held { reason: HeldReason::NoNodeFits(why.replace("has 50m", "has 60m")), ..held }
+        }
+        reason => Held { reason, ..held },
+    });
+    let row = site.world.cluster.service(site.service).unwrap();
+    let again = service(&site.world.cluster, row, &later.collect::<Vec<_>>());
+    assert_eq!(texts(&again), texts(&why), "how much is free is no other reason");
 }
 
 #[test]
