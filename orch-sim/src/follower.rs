@@ -53,7 +53,7 @@ impl Follower {
                 continue;
             };
             self.heard += 1;
-            if self.planted == Some(Planted::FeedDrops) && self.heard % 50 == 0 {
+            if self.planted == Some(Planted::FeedDrops) && self.heard.is_multiple_of(50) {
                 continue;
             }
             let committed = self.as_told(committed);
@@ -91,7 +91,7 @@ impl Follower {
     }
 
     fn as_told(&self, committed: Arc<Committed>) -> Arc<Committed> {
-        if self.planted != Some(Planted::FeedForgets) || self.heard % 50 != 0 {
+        if self.planted != Some(Planted::FeedForgets) || !self.heard.is_multiple_of(50) {
             return committed;
         }
         let mut transaction = Transaction::clone(&committed.transaction);

@@ -84,7 +84,7 @@ impl Oracle {
             self.lives.take_image(&image)?;
         }
         news.committed.iter().try_for_each(|one| self.lives.take(one, &world.ledger))?;
-        if started || news.reloaded || self.looked % FULL_EVERY == 0 {
+        if started || news.reloaded || self.looked.is_multiple_of(FULL_EVERY) {
             follower.compare(&image)?;
             invariants::check(&image).map_err(|broken| broken.join("; "))?;
         } else {

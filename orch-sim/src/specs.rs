@@ -37,7 +37,7 @@ pub fn image(random: u64) -> ImageRef {
 /// A spec. What a service is like follows from its name, mostly: so one keeps its kind through its versions.
 pub fn draw(mut random: impl FnMut() -> u64, name: &ServiceName) -> ServiceSpec {
     let usual = name.as_str().bytes().last().map_or(0, |last| u64::from(last - b'0'));
-    let kind = if random() % 8 == 0 { random() % SERVICES } else { usual };
+    let kind = if random().is_multiple_of(8) { random() % SERVICES } else { usual };
     let replicas = u32::try_from(random() % REPLICAS).unwrap_or(1) + 1;
     let mut spec = web_spec(name.as_str(), replicas);
     spec.template.image = image(random());
@@ -68,10 +68,10 @@ fn rollout(random: &mut impl FnMut() -> u64) -> RolloutPolicy {
     let max_surge = u32::try_from(random() % 3).unwrap_or(1);
     RolloutPolicy {
         max_surge,
-        max_unavailable: u32::from(random() % 2 == 0 || max_surge == 0),
+        max_unavailable: u32::from(random().is_multiple_of(2) || max_surge == 0),
         min_healthy: Duration::from_secs(1 + random() % 5),
         deadline: Duration::from_secs(60 + random() % 200),
-        on_failure: if random() % 4 == 0 { OnFailure::Pause } else { OnFailure::Rollback },
+        on_failure: if random().is_multiple_of(4) { OnFailure::Pause } else { OnFailure::Rollback },
     }
 }
 

@@ -138,7 +138,7 @@ impl Story {
     fn new(seed: u64, plan: &Plan) -> Self {
         let mut random = IdStream::seeded(seed ^ 0x5EED);
         // In every other story credentials are short-lived enough to expire while a node is cut off.
-        let ttl = if random.next_u64() % 2 == 0 {
+        let ttl = if random.next_u64().is_multiple_of(2) {
             DEFAULT_TTL
         } else {
             Duration::from_secs(20 + random.next_u64() % 40)

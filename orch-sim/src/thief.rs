@@ -59,7 +59,8 @@ impl Attempt {
     /// With a credential from all that there were; more often with one of the newest.
     pub fn draw(mut random: impl FnMut() -> u64, loot: &[Loot]) -> Option<Self> {
         let last = loot.len().checked_sub(1)? as u64;
-        let back = if random() % 2 == 0 { random() % (last + 1) } else { random() % (last + 1).min(12) };
+        let back =
+            if random().is_multiple_of(2) { random() % (last + 1) } else { random() % (last + 1).min(12) };
         let loot = loot.get(usize::try_from(last - back).ok()?)?.clone();
         let sequence = match random() % 4 {
             0 => None,

@@ -155,7 +155,7 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
         plan.step = found
             .current
             .filter(|container| is_running(container))
-            .map(|container| stop_one(container))
+            .map(stop_one)
             .or_else(|| found.remove_surplus());
         plan.report = Some(memory.report(view.task, end));
         return;
@@ -232,10 +232,10 @@ fn stop(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monot
 
 fn remove(plan: &mut TaskPlan, view: &TaskView<'_>, task: Option<&DesiredTask>, now: Monotonic) {
     plan.memory.restart_at = None;
-    if let Some(task) = task {
-        if let Some(newest) = Containers::newest_that_fits(view.containers, task, plan.memory.attempt()) {
-            plan.memory.adopt(newest);
-        }
+    if let Some(task) = task
+        && let Some(newest) = Containers::newest_that_fits(view.containers, task, plan.memory.attempt())
+    {
+        plan.memory.adopt(newest);
     }
     if let Some(newest) = view.containers.iter().map(|c| c.labels.attempt).max() {
         plan.memory.not_behind(newest);
