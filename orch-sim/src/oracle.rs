@@ -194,7 +194,7 @@ pub fn unconverged(world: &World) -> Option<String> {
             return Some(format!("`{}` is still {}", service.spec.name, deployment.status.as_str()));
         }
         let running: Vec<_> = image.tasks_of_service(service.id).filter(|task| runs(&image, task)).collect();
-        let ended = slots::finished(&image, service).len();
+        let ended = slots::at_their_end(&image, service).len();
         let waiting: Vec<_> =
             image.tasks_of_service(service.id).filter(|task| slots::fits_nowhere(&image, task)).collect();
         if running.len() + ended + waiting.len() != service.spec.replicas as usize {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use orch_core::deployment::DeploymentStatus;
 use orch_core::env::Env as _;
-use orch_core::id::IdStream;
+use orch_core::id::{DeploymentId, IdStream};
 use orch_core::identity::credential::DEFAULT_TTL;
 use orch_core::node::{Node, NodeStatus};
 use orch_core::runtime::ContainerId;
@@ -22,6 +22,7 @@ use crate::network::Weather;
 use crate::oracle::{self, Oracle};
 use crate::picture;
 use crate::planted::Planted;
+use crate::slots;
 use crate::thief::{Attempt, impersonate};
 use crate::workload::{Wish, carry_out};
 use crate::world::{SERVER, USER, World};
@@ -128,6 +129,8 @@ struct Story {
     random: IdStream,
     /// Processes that stand still, and until when.
     standing: Vec<(Duration, Actor)>,
+    /// Rollouts that people let go on in the calm.
+    let_go_on: BTreeSet<DeploymentId>,
     happened: u32,
     skip: Arc<BTreeSet<u32>>,
     verbose: bool,
@@ -149,6 +152,7 @@ impl Story {
             oracle: Oracle::default(),
             random,
             standing: Vec::new(),
+            let_go_on: BTreeSet::new(),
             happened: 0,
             skip: Arc::clone(&plan.skip),
             verbose: plan.verbose,
@@ -286,8 +290,14 @@ impl Story {
     fn people_look_after_it(&mut self) {
         let Some(control) = self.world.control() else { return };
         let image = control.image();
-        if image.deployments().any(|rollout| rollout.status == DeploymentStatus::Paused) {
-            self.wish(Wish::ContinueAll);
+        for rollout in image.deployments().filter(|rollout| rollout.status == DeploymentStatus::Paused) {
+            // What was let go on and is paused again for want of room would wait for ever. A rollback cannot be broken off, and
+            // fails by itself.
+            let vain = self.let_go_on.contains(&rollout.id)
+                && !rollout.is_rollback()
+                && slots::waits_in_vain(&image, rollout.service);
+            self.let_go_on.insert(rollout.id);
+            self.wish(if vain { Wish::GiveUp(rollout.service) } else { Wish::GoOn(rollout.service) });
         }
         let is_held = |node: &Node| node.cordoned || node.status.is_draining();
         if image.nodes().any(|node| node.status != NodeStatus::Revoked && is_held(node)) {

@@ -9,8 +9,8 @@ use orch_core::command::{
     PauseRollout, RemoveNode, ResetNode, RevokeNode, RollBack, RollOut, ScaleService, UncordonNode,
 };
 use orch_core::control_plane::ControlPlane;
-use orch_core::deployment::DeploymentStatus;
 use orch_core::env::{EnvExt as _, SharedEnv};
+use orch_core::id::ServiceId;
 use orch_core::identity::{Grants, Principal, Role, Scope, UserIdentity};
 use orch_core::name::{Namespace, NodeName, ServiceName};
 use orch_core::node::{Node, NodeStatus};
@@ -49,8 +49,10 @@ pub enum Wish {
     Drain(NodeName),
     /// End every drain and every cordon.
     Uncordon,
-    /// Let every paused rollout go on.
-    ContinueAll,
+    /// Let a paused rollout go on.
+    GoOn(ServiceId),
+    /// Give a paused rollout up: go back, or take down what has nothing to go back to.
+    GiveUp(ServiceId),
     /// Make the node register again.
     Reset(NodeName),
     /// End its identity, unless too few would be left.
@@ -116,8 +118,8 @@ impl Wish {
             Self::RollOut(..) => "roll out",
             Self::RollBack(_) => "roll back",
             Self::Pause(_) => "pause",
-            Self::Continue(_) | Self::ContinueAll => "continue",
-            Self::Abort(_) => "abort",
+            Self::Continue(_) | Self::GoOn(_) => "continue",
+            Self::Abort(_) | Self::GiveUp(_) => "abort",
             Self::Delete(_) => "delete",
             Self::Recreate(_) => "delete and create",
             Self::Cordon(_) => "cordon",
@@ -212,11 +214,16 @@ pub async fn carry_out(control: ControlPlane, memory: SharedMemory, env: SharedE
             let Some(service) = find(&control, &name) else { return };
             count(&memory, ask(&control, AbortRollout { service: service.id, because: None })).await;
         }
-        Wish::ContinueAll => {
+        Wish::GoOn(service) => {
+            count(&memory, ask(&control, ContinueRollout { service, because: None })).await;
+        }
+        Wish::GiveUp(service) => {
             let image = control.image();
-            for rollout in image.deployments().filter(|one| one.status == DeploymentStatus::Paused) {
-                let command = ContinueRollout { service: rollout.service, because: None };
-                count(&memory, ask(&control, command)).await;
+            let Some(rollout) = image.active_deployment(service) else { return };
+            if rollout.restart || rollout.from_version.is_some() {
+                count(&memory, ask(&control, AbortRollout { service, because: None })).await;
+            } else if let Some(service) = image.service(service) {
+                delete(&control, &memory, &service.spec.name).await;
             }
         }
         Wish::Trespass(name) => {
