@@ -77,7 +77,8 @@ pub async fn import_busybox(docker: &DockerRuntime, image: &ImageRef) -> Result<
 }
 
 /// A tar archive (ustar) of one executable file.
-fn tar_of_one(name: &str, content: &[u8]) -> Bytes {
+#[must_use]
+pub fn tar_of_one(name: &str, content: &[u8]) -> Bytes {
     const BLOCK: usize = 512;
     let mut header = [0u8; BLOCK];
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);

@@ -26,6 +26,7 @@ mod volumes;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -53,6 +54,11 @@ pub struct DockerConfig {
     pub secrets_dir: PathBuf,
     /// How many images are pulled at the same time.
     pub concurrent_pulls: usize,
+    /// A pull that says nothing for this long is given up, and tried again after a back-off. By default a minute.
+    pub pull_stall: Duration,
+    /// The Docker config file whose `auths` say how to log in at registries; read anew for each pull, and never logged. By
+    /// default `config.json` in the folder `DOCKER_CONFIG`, else in `~/.docker`; credential helpers are not run.
+    pub login_file: Option<PathBuf>,
 }
 
 impl Default for DockerConfig {
@@ -61,6 +67,8 @@ impl Default for DockerConfig {
             socket: DockerSocket::default(),
             secrets_dir: PathBuf::from("/run/orch/secrets"),
             concurrent_pulls: 3,
+            pull_stall: Duration::from_secs(60),
+            login_file: image::usual_file(),
         }
     }
 }
@@ -85,9 +93,9 @@ impl DockerRuntime {
     pub fn new(config: DockerConfig) -> Self {
         Self {
             inner: Arc::new(Inner {
+                pulls: Pulls::new(&config),
                 client: Client::new(config.socket),
                 secrets: SecretFiles::new(config.secrets_dir),
-                pulls: Pulls::new(config.concurrent_pulls),
                 ours: Ours::default(),
                 unfinished: checks::Unfinished::default(),
             }),

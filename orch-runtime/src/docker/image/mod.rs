@@ -1,28 +1,33 @@
 //! Images: present or pulled; and imported, for machines without a registry.
 
+mod failure;
+mod logins;
+mod registries;
+
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use docker_api::models::ImageBuildChunk;
-use docker_api::opts::{ImageRemoveOpts, PullOpts};
+use docker_api::opts::{ImageRemoveOpts, PullOpts, RegistryAuth};
 use futures_util::StreamExt as _;
 use hyper::Method;
 use orch_core::runtime::{PullProgress, RuntimeError};
 use orch_core::service::{ImageDigest, ImageRef};
-use orch_core::task::FailureKind;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::DockerRuntime;
+use self::failure::{PullFailure, pull_failure};
+pub(super) use self::logins::usual_file;
+use self::registries::Registries;
 use super::client::DEADLINE;
 use super::engine::{Payload, query_value};
 use super::error::EngineError;
+use super::{DockerConfig, DockerRuntime};
 
-/// A pull that says nothing for this long is given up.
-const STALL: Duration = Duration::from_secs(60);
 /// The longest that a pull may take.
 const WHOLE_PULL: Duration = Duration::from_secs(60 * 60);
 /// The longest that an import may take.
@@ -32,11 +37,21 @@ const IMPORT: Duration = Duration::from_secs(120);
 pub(super) struct Pulls {
     slots: Semaphore,
     running: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    registries: Registries,
+    /// A pull that says nothing for this long is given up.
+    stall: Duration,
+    login_file: Option<PathBuf>,
 }
 
 impl Pulls {
-    pub(super) fn new(slots: usize) -> Self {
-        Self { slots: Semaphore::new(slots.max(1)), running: Mutex::default() }
+    pub(super) fn new(config: &DockerConfig) -> Self {
+        Self {
+            slots: Semaphore::new(config.concurrent_pulls.max(1)),
+            running: Mutex::default(),
+            registries: Registries::default(),
+            stall: config.pull_stall,
+            login_file: config.login_file.clone(),
+        }
     }
 
     fn of(&self, reference: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -56,15 +71,31 @@ impl DockerRuntime {
         if let Some(id) = self.image_id(&reference).await? {
             return Ok(id);
         }
-        let pull = self.inner.pulls.of(&reference);
+        let pulls = &self.inner.pulls;
+        let pull = pulls.of(&reference);
         let _alone = pull.lock().await;
         // Whoever waited here finds what the one before pulled.
         if let Some(id) = self.image_id(&reference).await? {
             return Ok(id);
         }
-        let _slot = self.inner.pulls.slots.acquire().await.expect("the semaphore is never closed");
-        let pulled = self.client().run("pull", WHOLE_PULL, self.pull(image, progress)).await;
-        pulled.map_err(|error| pull_failure(&reference, error))?;
+        let _slot = pulls.slots.acquire().await.expect("the semaphore is never closed");
+        if let Some((trouble, left)) = pulls.registries.pause(image.registry()) {
+            return Err(failure::paused(&reference, image.registry(), trouble, left));
+        }
+        let login = logins::login(pulls.login_file.as_deref(), image.registry()).await;
+        let pulled = self.client().run("pull", WHOLE_PULL, self.pull(image, login.auth, progress)).await;
+        match pulled.map_err(|error| pull_failure(&reference, error, login.hint.as_deref())) {
+            Ok(()) => pulls.registries.answered(image.registry()),
+            Err(PullFailure::Final(error)) => {
+                pulls.registries.answered(image.registry());
+                return Err(error);
+            }
+            Err(PullFailure::Passing(error)) => return Err(error),
+            Err(PullFailure::Registry(trouble, message)) => {
+                let after = Some(pulls.registries.made_trouble(image.registry(), trouble));
+                return Err(RuntimeError::Retry { message, after });
+            }
+        }
         self.image_id(&reference).await?.ok_or_else(|| RuntimeError::Retry {
             message: format!("{reference} was pulled, and is not there"),
             after: None,
@@ -90,7 +121,13 @@ impl DockerRuntime {
         client.run("image_inspect", DEADLINE, call).await
     }
 
-    async fn pull(&self, image: &ImageRef, progress: PullProgress<'_>) -> Result<(), EngineError> {
+    async fn pull(
+        &self,
+        image: &ImageRef,
+        auth: Option<RegistryAuth>,
+        progress: PullProgress<'_>,
+    ) -> Result<(), EngineError> {
+        let stall = self.inner.pulls.stall;
         let session = self.client().session().await?;
         // A digest goes where a tag would; a tag beside it says nothing more.
         let repository = match image.registry() {
@@ -98,11 +135,15 @@ impl DockerRuntime {
             registry => format!("{registry}/{}", image.name()),
         };
         let tag = image.digest().or(image.tag()).unwrap_or("latest");
-        let options = PullOpts::builder().image(repository).tag(tag).build();
+        let mut options = PullOpts::builder().image(repository).tag(tag);
+        if let Some(auth) = auth {
+            options = options.auth(auth);
+        }
+        let options = options.build();
         let images = session.docker.images();
         let mut stream = images.pull(&options);
         while let Some(item) =
-            timeout(STALL, stream.next()).await.map_err(|_| EngineError::Deadline(STALL))?
+            timeout(stall, stream.next()).await.map_err(|_| EngineError::Deadline(stall))?
         {
             match item.map_err(EngineError::from) {
                 Ok(ImageBuildChunk::Error { error, .. }) => {
@@ -152,7 +193,7 @@ impl DockerRuntime {
             }
             Ok(())
         };
-        client.run("import", IMPORT, call).await.map_err(|error| pull_failure(&name, error))?;
+        client.run("import", IMPORT, call).await?;
         self.image_id(&name).await?.ok_or(RuntimeError::Gone)
     }
 
@@ -185,62 +226,5 @@ fn sentence(
         (Some(layer), Some(percent)) => format!("{layer}: {status}, {percent} %"),
         (Some(layer), None) => format!("{layer}: {status}"),
         (None, _) => status.to_owned(),
-    }
-}
-
-/// Sorts what registries and the engine say of a pull: it is all words, with hardly a status.
-fn pull_failure(reference: &str, error: EngineError) -> RuntimeError {
-    const TOO_MANY: [&str; 3] = ["toomanyrequests", "too many requests", "rate limit"];
-    const FINAL: [&str; 10] = [
-        "manifest unknown",
-        "no matching manifest",
-        "repository does not exist",
-        "name unknown",
-        "access denied",
-        "access to the resource is denied",
-        "unauthorized",
-        "authentication required",
-        "no basic auth credentials",
-        "invalid reference format",
-    ];
-    let EngineError::Answer { status, message } = error else { return error.into() };
-    let words = message.to_ascii_lowercase();
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
-    let message = format!("image {reference}: {message}");
-    if status == 429 || says(&TOO_MANY) {
-        RuntimeError::Retry { message, after: None }
-    } else if matches!(status, 400 | 401 | 403 | 404) || says(&FINAL) {
-        RuntimeError::permanent(FailureKind::Image, message)
-    } else {
-        RuntimeError::Retry { message, after: None }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_no_retry_can_mend_is_told_from_what_passes() {
-        let failure = |status, message: &str| {
-            pull_failure("web:1", EngineError::Answer { status, message: message.to_owned() })
-        };
-        for (status, text) in [
-            (404, "pull access denied for web, repository does not exist or may require 'docker login'"),
-            (0, "manifest unknown: manifest unknown"),
-            (500, "unauthorized: authentication required"),
-            (0, "no matching manifest for linux/arm64/v8 in the manifest list entries"),
-        ] {
-            let error = failure(status, text);
-            assert!(matches!(error, RuntimeError::Permanent { kind: FailureKind::Image, .. }), "{text}");
-        }
-        for (status, text) in [
-            (500, "toomanyrequests: You have reached your unauthenticated pull rate limit"),
-            (429, "unauthorized for now"),
-            (500, "Get \"https://reg.example/v2/\": dial tcp: lookup reg.example: no such host"),
-            (0, "unexpected EOF"),
-        ] {
-            assert!(matches!(failure(status, text), RuntimeError::Retry { .. }), "{text}");
-        }
     }
 }
