@@ -54,6 +54,8 @@ pub struct TaskMemory {
     pub signal_at: Option<Monotonic>,
     /// A stop of ours was carried out.
     pub stopped_by_us: bool,
+    /// The last stop that the runtime says was carried out, on whichever container.
+    stop_said: Option<StopSaid>,
     /// The next end is the node's doing (its engine was restarted): it is not counted.
     pub pardon: bool,
     /// When an end was last counted.
@@ -75,6 +77,15 @@ pub struct Trouble {
     pub retry_at: Monotonic,
     /// The runtime could not be reached: tried again as soon as it can.
     pub unreachable: bool,
+}
+
+/// A runtime said that it stopped a container. If the container runs all the same, asking again at once is of no use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct StopSaid {
+    container: ContainerId,
+    /// How often in a row.
+    times: u32,
+    retry_at: Monotonic,
 }
 
 /// The part of a memory that outlives the agent's process: without it a crash loop would begin anew with each restart.
@@ -207,7 +218,10 @@ impl TaskMemory {
                         self.note = None;
                     }
                     StepDone::Created(container) => self.container = Some(container.clone()),
-                    StepDone::Stopped => self.stopped_by_us = true,
+                    StepDone::Stopped => {
+                        self.stopped_by_us = true;
+                        self.stop_was_said(step, now, random);
+                    }
                     StepDone::Started | StepDone::Removed => {}
                 }
                 return;
@@ -255,6 +269,22 @@ impl TaskMemory {
                     self.note = Some(format!("trying again in {}: {message}", seconds(wait)));
                 }
             }
+        }
+    }
+
+    fn stop_was_said(&mut self, step: &Step, now: Monotonic, random: u64) {
+        let Step::Stop { container, .. } = step else { return };
+        let before = self.stop_said.as_ref().filter(|said| said.container == *container);
+        let times = before.map_or(0, |said| said.times).saturating_add(1);
+        let retry_at = now + STEP_BACKOFF.delay(times.saturating_add(1), random);
+        self.stop_said = Some(StopSaid { container: container.clone(), times, retry_at });
+    }
+
+    /// Until when a step is not worth repeating that the runtime says is done.
+    pub(super) fn rests_until(&self, step: &Step) -> Option<Monotonic> {
+        match (step, &self.stop_said) {
+            (Step::Stop { container, .. }, Some(said)) if said.container == *container => Some(said.retry_at),
+            _ => None,
         }
     }
 

@@ -116,6 +116,12 @@ pub fn converge(view: &TaskView<'_>, now: Monotonic, random: u64) -> TaskPlan {
         plan.step = None;
         plan.look_again = Some(trouble.retry_at);
     }
+    // Nor is a stop that the runtime says is done, while the container runs all the same.
+    let rests_until = plan.step.as_ref().and_then(|step| plan.memory.rests_until(step));
+    if let Some(until) = rests_until.filter(|until| *until > now) {
+        plan.step = None;
+        plan.look_again = Some(until);
+    }
     plan
 }
 

@@ -494,6 +494,34 @@ fn a_revoked_nodes_containers_are_stopped_and_nothing_is_said_or_removed() {
 }
 
 #[test]
+fn a_stop_without_effect_is_repeated_ever_later_and_another_container_is_stopped_at_once() {
+    let mut bench = Bench::new().desired(DesiredStatus::Stopped).container(1, running());
+    bench.now = bench.look().look_again.unwrap_or(bench.now);
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        let step = bench.look().step.expect("its time has come");
+        assert!(matches!(step, Step::Stop { .. }));
+        bench.memory.after(&step, Ok(&StepDone::Stopped), bench.now, 0);
+        let plan = bench.look();
+        assert_eq!((plan.step, plan.report.map(|r| r.status)), (None, Some(TaskStatus::Stopping)));
+        let again = plan.look_again.expect("it is tried again");
+        waits.push(again.since(bench.now));
+        bench.now = again;
+    }
+    assert!(!waits[0].is_zero() && waits.is_sorted() && waits[8] >= Duration::from_secs(30), "{waits:?}");
+
+    let step = bench.look().step.expect("its time has come");
+    bench.memory.after(&step, Ok(&StepDone::Stopped), bench.now, 0);
+    bench.set(&ContainerId("c1".to_owned()), exited(143));
+    let mut bench = bench.container(2, running());
+    // Nothing but its own time to leave discovery.
+    let due = bench.look().look_again.unwrap_or(bench.now);
+    assert!(due <= bench.now + bench.desired.template.stop.delay);
+    bench.now = due;
+    assert_eq!(bench.look().step.map(|step| step.to_string()), Some("stop c2".to_owned()));
+}
+
+#[test]
 fn what_the_node_forbids_fails_and_does_not_run() {
     let mut bench = Bench::new();
     bench.refusal = Some("privileged containers are not allowed on this node");
