@@ -4,7 +4,6 @@
 //! remove, pull, events), and [`engine`], raw HTTP on kept-alive connections, for what it cannot say (create, import),
 //! what it reads wrongly (logs) and the hot path (start). No type of either leaves this module.
 
-mod checks;
 mod client;
 mod create;
 mod engine;
@@ -84,7 +83,7 @@ struct Inner {
     secrets: SecretFiles,
     pulls: Pulls,
     ours: Ours,
-    unfinished: checks::Unfinished,
+    unfinished: exec::Unfinished,
 }
 
 impl DockerRuntime {
@@ -97,7 +96,7 @@ impl DockerRuntime {
                 client: Client::new(config.socket),
                 secrets: SecretFiles::new(config.secrets_dir),
                 ours: Ours::default(),
-                unfinished: checks::Unfinished::default(),
+                unfinished: exec::Unfinished::default(),
             }),
         }
     }

@@ -12,14 +12,14 @@ use futures_util::StreamExt as _;
 use http_body_util::BodyExt as _;
 use hyper::Method;
 use orch_core::runtime::{CheckResult, ContainerChecks, ContainerId, RuntimeError};
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::DockerRuntime;
-use super::client::DEADLINE;
-use super::engine::Payload;
-use super::error::EngineError;
-use super::logs::Frames;
+use super::super::DockerRuntime;
+use super::super::client::DEADLINE;
+use super::super::engine::Payload;
+use super::super::error::EngineError;
+use super::super::logs::Frames;
+use super::{Wanted, start_body};
 
 /// How much of what a command writes is kept for people.
 const OUTPUT_SHOWN: usize = 200;
@@ -28,7 +28,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 /// Commands that were not done in time, by their container.
 #[derive(Default)]
-pub(super) struct Unfinished(Mutex<HashMap<ContainerId, String>>);
+pub(in super::super) struct Unfinished(Mutex<HashMap<ContainerId, String>>);
 
 impl Unfinished {
     fn get(&self, container: &ContainerId) -> Option<String> {
@@ -39,30 +39,9 @@ impl Unfinished {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(container.clone(), exec);
     }
 
-    pub(super) fn remove(&self, container: &ContainerId) {
+    pub(in super::super) fn remove(&self, container: &ContainerId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
     }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Wanted<'a> {
-    attach_stdout: bool,
-    attach_stderr: bool,
-    cmd: &'a [String],
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Made {
-    id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct State {
-    running: bool,
-    exit_code: Option<i32>,
 }
 
 #[async_trait]
@@ -77,7 +56,7 @@ impl ContainerChecks for DockerRuntime {
             return Err(RuntimeError::Gone);
         }
         if let Some(before) = self.inner.unfinished.get(container) {
-            match self.state(&before).await {
+            match self.command_state(&before).await {
                 Ok(state) if state.running => return Ok(CheckResult::StillRunning),
                 Ok(_) => {}
                 Err(error) if error.status() == Some(404) => {}
@@ -85,15 +64,8 @@ impl ContainerChecks for DockerRuntime {
             }
             self.inner.unfinished.remove(container);
         }
-        let client = self.client();
-        let made = async {
-            let path = client.session().await?.path(&format!("/containers/{container}/exec"));
-            let wanted = Wanted { attach_stdout: true, attach_stderr: true, cmd: command };
-            let body = serde_json::to_vec(&wanted).expect("a body is plain data");
-            client.engine.json::<Made>(Method::POST, &path, Payload::Json(body)).await
-        };
-        let exec = match client.run("exec", DEADLINE, made).await {
-            Ok(made) => made.id,
+        let exec = match self.make_command(container, &Wanted::new(command, false, false)).await {
+            Ok(made) => made,
             Err(error) if matches!(error.status(), Some(404 | 409)) => return Err(RuntimeError::Gone),
             Err(error) => return Err(error.into()),
         };
@@ -125,8 +97,7 @@ impl DockerRuntime {
         let client = self.client();
         let start = async {
             let path = client.session().await?.path(&format!("/exec/{exec}/start"));
-            let body = br#"{"Detach":false,"Tty":false}"#.to_vec();
-            client.engine.send(Method::POST, &path, Payload::Json(body)).await
+            client.engine.send(Method::POST, &path, Payload::Json(start_body(false))).await
         };
         let answer = client.run("exec", DEADLINE, start).await?;
         let (mut body, mut frames) = (answer.into_body().into_data_stream(), Frames::default());
@@ -139,21 +110,11 @@ impl DockerRuntime {
             }
         }
         loop {
-            let state = self.state(exec).await?;
-            if let (false, Some(code)) = (state.running, state.exit_code) {
+            if let Some(code) = self.command_state(exec).await?.ended() {
                 let output = String::from_utf8_lossy(&output).into_owned();
                 return Ok(CheckResult::Exited { code, output });
             }
             sleep(GLANCE).await;
         }
-    }
-
-    async fn state(&self, exec: &str) -> Result<State, EngineError> {
-        let client = self.client();
-        let call = async {
-            let path = client.session().await?.path(&format!("/exec/{exec}/json"));
-            client.engine.json(Method::GET, &path, Payload::Empty).await
-        };
-        client.run("exec", DEADLINE, call).await
     }
 }

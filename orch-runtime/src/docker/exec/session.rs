@@ -14,16 +14,16 @@ use orch_core::runtime::{
     TerminalSize,
 };
 use orch_core::task::FailureKind;
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::DockerRuntime;
-use super::client::DEADLINE;
-use super::engine::Payload;
-use super::error::EngineError;
-use super::logs::Frames;
+use super::super::DockerRuntime;
+use super::super::client::DEADLINE;
+use super::super::engine::Payload;
+use super::super::error::EngineError;
+use super::super::logs::Frames;
+use super::{Wanted, start_body};
 
 /// How many pieces of input wait for the command.
 const PIECES: usize = 8;
@@ -31,38 +31,6 @@ const PIECES: usize = 8;
 const BLOCK: usize = 32 << 10;
 /// How often an engine is asked for the exit code that it owes, and how long.
 const ASK: (Duration, u32) = (Duration::from_millis(50), 100);
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Create<'a> {
-    attach_stdin: bool,
-    attach_stdout: bool,
-    attach_stderr: bool,
-    tty: bool,
-    cmd: &'a [String],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Start {
-    detach: bool,
-    tty: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Created {
-    id: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Inspected {
-    #[serde(default)]
-    running: bool,
-    #[serde(default)]
-    exit_code: Option<i32>,
-}
 
 #[async_trait]
 impl ContainerExec for DockerRuntime {
@@ -78,26 +46,14 @@ impl ContainerExec for DockerRuntime {
         if !matches!(found.state, ContainerState::Running { .. }) {
             return Err(RuntimeError::permanent(FailureKind::Engine, "the container does not run"));
         }
+        let wanted = Wanted::new(&request.command, request.stdin, request.tty);
+        let id = self.make_command(container, &wanted).await?;
         let client = self.client();
-        let call = async {
-            let session = client.session().await?;
-            let create = Create {
-                attach_stdin: request.stdin,
-                attach_stdout: true,
-                attach_stderr: true,
-                tty: request.tty,
-                cmd: &request.command,
-            };
-            let body = serde_json::to_vec(&create).map_err(EngineError::unexpected)?;
-            let path = session.path(&format!("/containers/{container}/exec"));
-            let created: Created = client.engine.json(Method::POST, &path, Payload::Json(body)).await?;
-            let start = Start { detach: false, tty: request.tty };
-            let body = serde_json::to_vec(&start).map_err(EngineError::unexpected)?;
-            let path = session.path(&format!("/exec/{}/start", created.id));
-            let pipe = client.engine.upgrade(&path, body).await?;
-            Ok((created.id, pipe))
+        let start = async {
+            let path = client.session().await?.path(&format!("/exec/{id}/start"));
+            client.engine.upgrade(&path, start_body(request.tty)).await
         };
-        let (id, pipe) = client.run("exec", DEADLINE, call).await?;
+        let pipe = client.run("exec", DEADLINE, start).await?;
         let (reader, writer) = tokio::io::split(TokioIo::new(pipe));
         let (input, pieces) = mpsc::channel(PIECES);
         let (resize, sizes) = mpsc::channel(1);
@@ -175,14 +131,8 @@ fn output(
 
 /// How it ended. Engines close the pipe a moment before they note the code.
 async fn exit_code(runtime: DockerRuntime, id: String) -> Result<i32, RuntimeError> {
-    let client = runtime.client();
     for _ in 0..ASK.1 {
-        let call = async {
-            let path = client.session().await?.path(&format!("/exec/{id}/json"));
-            client.engine.json::<Inspected>(Method::GET, &path, Payload::Empty).await
-        };
-        let seen = client.run("exec_inspect", DEADLINE, call).await?;
-        if let (false, Some(code)) = (seen.running, seen.exit_code) {
+        if let Some(code) = runtime.command_state(&id).await?.ended() {
             return Ok(code);
         }
         sleep(ASK.0).await;
