@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use orch_core::cluster::{Change, Cluster, Committed};
 use orch_core::deployment::DeploymentStatus;
-use orch_core::node::{NodeStatus, OfflineCause};
 use orch_core::service::ServiceStatus;
-use orch_core::task::{Attempt, DesiredStatus, Exit, Failure, FailureKind, Health, TaskStatus};
-use orch_core::time::Timestamp;
 
 use crate::incident::Incident;
+use crate::machines::{self, Move};
 use crate::workload::Wish;
 
 /// How long a fault is said to go on, where it has no end of its own.
@@ -25,9 +23,6 @@ pub struct Coverage {
     moves: BTreeMap<Move, u64>,
     recent: Vec<(Duration, &'static str)>,
 }
-
-/// Of which machine, from where, to where.
-pub type Move = (&'static str, &'static str, &'static str);
 
 impl Coverage {
     /// Something went wrong.
@@ -143,7 +138,7 @@ impl Coverage {
         let pairs =
             Incident::WORDS.iter().flat_map(|fault| Wish::WORDS.iter().map(move |wish| (*fault, *wish)));
         let pairs = pairs.filter(|pair| !self.pairs.contains_key(pair));
-        let moves = all_moves().into_iter().filter(|step| !self.moves.contains_key(step));
+        let moves = machines::moves().into_iter().filter(|step| !self.moves.contains_key(step));
         [
             not_in(Incident::WORDS, &self.faults),
             not_in(Wish::WORDS, &self.wishes),
@@ -159,78 +154,4 @@ const fn service(status: ServiceStatus) -> &'static str {
         ServiceStatus::Deleting => "deleting",
         ServiceStatus::Deleted => "deleted",
     }
-}
-
-/// Every move that the state machines of the domain allow, asked of them.
-fn all_moves() -> BTreeSet<Move> {
-    use DeploymentStatus as D;
-    let mut moves = BTreeSet::from([
-        ("task", "none", "pending"),
-        ("task", "none", "assigned"),
-        ("task", "pending", "assigned"),
-        ("wanted", "none", "running"),
-        ("node", "none", "ready"),
-        ("service", "none", "active"),
-        ("service", "active", "deleting"),
-        ("service", "deleting", "deleted"),
-        ("rollout", "none", "pending"),
-    ]);
-    let tasks = task_statuses();
-    for (from, to) in tasks.iter().flat_map(|from| tasks.iter().map(move |to| (from, to))) {
-        // Who has no node is not reported on, and nobody reports that a task has none.
-        if *from != TaskStatus::Pending
-            && !matches!(to, TaskStatus::Pending | TaskStatus::Assigned)
-            && from.check_advance(Attempt::FIRST, to, Attempt::FIRST).is_ok()
-        {
-            moves.insert(("task", from.as_str(), to.as_str()));
-        }
-    }
-    moves.insert(("wanted", DesiredStatus::Running.as_str(), DesiredStatus::Removed.as_str()));
-    let rollouts = [
-        D::Pending,
-        D::Running,
-        D::Paused,
-        D::RollingBack,
-        D::Succeeded,
-        D::RolledBack,
-        D::Failed,
-        D::Superseded,
-        D::Cancelled,
-    ];
-    for (from, to) in rollouts.iter().flat_map(|from| rollouts.iter().map(move |to| (*from, *to))) {
-        if from.may_become(to) {
-            moves.insert(("rollout", from.as_str(), to.as_str()));
-        }
-    }
-    let (since, cause) = (Timestamp::ZERO, OfflineCause::Silent);
-    let offline = |draining| NodeStatus::Offline { since, cause, draining };
-    for from in [NodeStatus::Ready, NodeStatus::Draining, offline(false), offline(true)] {
-        let next = [
-            from.drain(),
-            from.uncordon(),
-            from.seen(),
-            Ok(from.gone(since, cause)),
-            Ok(NodeStatus::Revoked),
-        ];
-        moves.extend(next.into_iter().flatten().map(|to| ("node", from.as_str(), to.as_str())));
-    }
-    moves.retain(|(_, from, to)| from != to);
-    moves
-}
-
-fn task_statuses() -> Vec<TaskStatus> {
-    let failure = Failure { kind: FailureKind::Exited, reason: String::new(), exit: None };
-    vec![
-        TaskStatus::Pending,
-        TaskStatus::Assigned,
-        TaskStatus::Pulling,
-        TaskStatus::Created,
-        TaskStatus::Running(Health::Unchecked),
-        TaskStatus::Running(Health::Healthy),
-        TaskStatus::Running(Health::Unhealthy),
-        TaskStatus::Stopping,
-        TaskStatus::Stopped(None::<Exit>),
-        TaskStatus::Failed(failure),
-        TaskStatus::Removed,
-    ]
 }

@@ -23,6 +23,7 @@ pub mod engine;
 pub mod follower;
 pub mod incident;
 pub mod lives;
+pub mod machines;
 pub mod memory;
 pub mod network;
 pub mod oracle;
