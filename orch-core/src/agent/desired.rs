@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lines::LinesRequest;
@@ -14,7 +15,7 @@ use crate::service::{SpecDigest, TaskTemplate, Version};
 use crate::task::{Attempt, DesiredStatus, Slot};
 
 /// The version of a desired set: the cluster, and the transaction that last changed what the node should run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct DesiredVersion {
     /// Which cluster.
     pub cluster: ClusterId,
@@ -24,7 +25,7 @@ pub struct DesiredVersion {
 
 /// All that a node should run: the truth for its agent. A task that is not in it has no business on the node. One that is to
 /// be removed stays in it until the agent has said that it is: that is owed even where nothing of the task ever was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct DesiredSet {
     /// Its version.
     pub version: DesiredVersion,
@@ -38,7 +39,7 @@ pub struct DesiredSet {
 }
 
 /// One task that a node has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct DesiredTask {
     /// The task.
     pub id: TaskId,
@@ -59,6 +60,7 @@ pub struct DesiredTask {
     /// The attempt that the control plane knows of: the agent does not fall behind it.
     pub attempt: Attempt,
     /// What to run.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub template: TaskTemplate,
     /// The ports that it owns on the node.
     #[serde(default)]
@@ -66,7 +68,7 @@ pub struct DesiredTask {
 }
 
 /// A one-time ticket for a stream: 128 random bits, good for 30 seconds, bound to node, task and kind.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TicketId(pub String);
 
@@ -77,7 +79,7 @@ impl fmt::Debug for TicketId {
 }
 
 /// Someone waits for a stream from one of the node's tasks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct StreamRequest {
     /// What the agent shows when it delivers.
     pub ticket: TicketId,
@@ -88,7 +90,7 @@ pub struct StreamRequest {
 }
 
 /// Kinds of streams.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamKind {
     /// The log of its newest container, both sources merged.

@@ -1,5 +1,6 @@
 //! What an agent delivers for [`StreamKind::Lines`](super::StreamKind::Lines): one JSON object a line.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::logs::{LogCursor, LogSelection};
@@ -7,7 +8,7 @@ use crate::runtime::{LogSource, LogTime};
 use crate::task::Attempt;
 
 /// Which lines of a task's log are wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LinesRequest {
     /// Which.
     pub selection: LogSelection,

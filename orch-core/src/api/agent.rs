@@ -7,10 +7,11 @@ mod secrets;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use legacy::{AgentTask, AgentTasksAnswer, AgentTasksQuery, StatusReport};
-pub use secrets::{SecretValue, SecretsAnswer, Token};
+pub use secrets::{SecretText, SecretValue, SecretsAnswer, Token};
 
 use super::node::Node;
 use super::{Resources, Time, is_false, parse_at};
@@ -31,14 +32,14 @@ pub const BOOTSTRAP_HEADER: &str = "x-orch-bootstrap-token";
 pub const MAX_POLL: Duration = Duration::from_secs(55);
 
 /// Asks for a challenge to sign with the node key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ChallengeRequest {
     /// The node's name.
     pub node_name: String,
 }
 
 /// Registers a node.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RegisterRequest {
     /// The node's name.
@@ -118,7 +119,7 @@ impl RegisterRequest {
 }
 
 /// A node is alive.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HeartbeatRequest {
     /// Which node; checked against the credential.
@@ -173,7 +174,7 @@ impl HeartbeatRequest {
 }
 
 /// A credential on its way to its node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct Credential {
     /// Opaque. What the node shows from now on.
     pub token: Token,
@@ -191,7 +192,7 @@ impl Credential {
 }
 
 /// Something that an agent is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WireDirective {
     /// `drain`, `offline`, `version_warning`.
     #[serde(rename = "type")]
@@ -222,7 +223,7 @@ impl WireDirective {
 }
 
 /// What a registration or heartbeat is answered with.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct AgentResponse {
     /// The node.
     pub node: Node,
@@ -321,7 +322,7 @@ impl AgentResponse {
 }
 
 /// Polls for the desired set. `cluster` and `revision` name what the agent has; left out: nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DesiredQuery {
     /// Which node; checked against the credential.
@@ -364,7 +365,7 @@ impl DesiredQuery {
 }
 
 /// Says where tasks are, oldest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ReportsRequest {
     /// Which node; checked against the credential.
     pub node_id: NodeId,
@@ -373,7 +374,7 @@ pub struct ReportsRequest {
 }
 
 /// What became of a batch of reports.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ReportsAnswer {
     /// One a report, in order.
     pub verdicts: Vec<Verdict>,
@@ -382,7 +383,7 @@ pub struct ReportsAnswer {
 }
 
 /// What became of one report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Verdict {
     /// It is known now.
     pub accepted: bool,
@@ -418,7 +419,7 @@ impl From<ReportsAnswer> for ReportAnswer {
 }
 
 /// Which node asks; checked against the credential.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeQuery {
     /// Its id.

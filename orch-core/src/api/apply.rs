@@ -1,5 +1,6 @@
 //! Apply on the wire: what changed, or would.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::deployment::Deployment;
@@ -8,7 +9,7 @@ use super::service::Service;
 use crate::command::Applied;
 
 /// Apply or only say what it would do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ApplyQuery {
     /// Writes nothing.
@@ -17,7 +18,7 @@ pub struct ApplyQuery {
 }
 
 /// What an apply did, or would do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ApplyAnswer {
     /// The service as it is now, or would be.
     pub service: Service,

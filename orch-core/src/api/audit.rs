@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
@@ -12,7 +13,7 @@ use crate::record::{self, ActorType, Outcome};
 use crate::store::AuditFilter;
 
 /// An audit record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct AuditLog {
     /// Its id.
     pub id: String,
@@ -72,14 +73,14 @@ impl From<&record::AuditRecord> for AuditLog {
 }
 
 /// Audit records, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct AuditAnswer {
     /// The records.
     pub audit_logs: Vec<AuditLog>,
 }
 
 /// Which records; all that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AuditQuery {
     /// By this kind of actor.

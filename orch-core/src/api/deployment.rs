@@ -1,5 +1,6 @@
 //! Deployments on the wire; the routes call them rollouts.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Time, parse_at, time};
@@ -9,7 +10,7 @@ use crate::record::Remark;
 use crate::service::ImageRef;
 
 /// A deployment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Deployment {
     /// Its id.
     pub id: String,
@@ -74,14 +75,14 @@ impl From<&deployment::Deployment> for Deployment {
 }
 
 /// One deployment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct DeploymentAnswer {
     /// The deployment.
     pub deployment: Deployment,
 }
 
 /// Rolls out another image. Both limits 0 or left out: those of the spec.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RolloutRequest {
     /// The new image.
@@ -107,7 +108,7 @@ impl RolloutRequest {
 }
 
 /// Where a rollback goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RollbackQuery {
     /// The version; left out: the newest earlier one that succeeded.
@@ -119,7 +120,7 @@ pub struct RollbackQuery {
 }
 
 /// Why a person pauses a rollout, lets it go on or breaks it off; kept in the event.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SteerQuery {
     /// One line of at most 200 characters.

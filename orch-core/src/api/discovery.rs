@@ -1,5 +1,6 @@
 //! Where services are reached.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::is_false;
@@ -10,7 +11,7 @@ use crate::service;
 use crate::task::{self, Health, TaskStatus};
 
 /// Where one service is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ServiceEndpoints {
     /// Its id.
     pub service_id: String,
@@ -21,7 +22,7 @@ pub struct ServiceEndpoints {
 }
 
 /// One published port of one task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The service.
     pub service_id: String,
@@ -74,14 +75,14 @@ impl ServiceEndpoints {
 }
 
 /// The active services of a namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct DiscoveryAnswer {
     /// The services, by id.
     pub services: Vec<ServiceEndpoints>,
 }
 
 /// Which tasks count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EndpointsQuery {
     /// Unhealthy ones too.

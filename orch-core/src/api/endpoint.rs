@@ -1,12 +1,13 @@
 //! The table of endpoints: read by the router, the client, and the test that tries every row with every role and
 //! credential. A route without an access rule, or with types of another, does not compile.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Force, agent, apply, audit, deployment, discovery, event, exec, history, logs, namespace, node, plan,
-    service, task, version, why,
+    Force, agent, apply, audit, deployment, discovery, event, exec, history, logs, namespace, node, openapi,
+    plan, service, task, version, why,
 };
 use crate::identity::Action;
 
@@ -74,11 +75,11 @@ pub enum Pace {
 }
 
 /// No body, or no query.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, serde::Deserialize)]
 pub struct Nothing {}
 
 /// A body that is no JSON: text, or a stream of bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, serde::Deserialize)]
 pub struct Bytes {}
 
 /// One endpoint, as a type: what the router, the client and the handlers agree on.
@@ -86,11 +87,17 @@ pub trait Endpoint: Send + Sync + 'static {
     /// Its row.
     const ROW: Row;
     /// What follows `?`.
-    type Query: Serialize + DeserializeOwned + Send + 'static;
+    type Query: JsonSchema + Serialize + DeserializeOwned + Send + 'static;
     /// The body of the request; [`Nothing`] or [`Bytes`] where it is no JSON.
-    type Request: Serialize + DeserializeOwned + Send + 'static;
+    type Request: JsonSchema + Serialize + DeserializeOwned + Send + 'static;
     /// The body of a successful answer; likewise.
-    type Response: Serialize + DeserializeOwned + Send + 'static;
+    type Response: JsonSchema + Serialize + DeserializeOwned + Send + 'static;
+}
+
+/// Who looks at endpoints one by one, as types.
+pub trait Visit {
+    /// Looks at one.
+    fn visit<E: Endpoint>(&mut self);
 }
 
 /// What the table says of one endpoint.
@@ -169,6 +176,11 @@ macro_rules! endpoints {
         )*
         /// Every endpoint there is.
         pub const TABLE: &[Row] = &[$($name::ROW),*];
+
+        /// Shows a visitor every endpoint, in the order of the table.
+        pub fn visit_all(visitor: &mut impl Visit) {
+            $(visitor.visit::<$name>();)*
+        }
     };
 }
 
@@ -184,6 +196,8 @@ endpoints! {
     Metrics = Get "/metrics", Open, (Nothing, Nothing) => 200 Bytes, Prompt;
     /// What the server is.
     GetVersion = Get "/v1/version", User(A::ReadVersion), (Nothing, Nothing) => 200 version::VersionInfo, Prompt;
+    /// This API as an OpenAPI 3.1 document.
+    GetOpenApi = Get "/v1/openapi.json", User(A::ReadVersion), (Nothing, Nothing) => 200 openapi::Document, Prompt;
     /// Who one is.
     GetWhoAmI = Get "/v1/whoami", User(A::ReadVersion), (Nothing, Nothing) => 200 version::WhoAmI, Prompt;
 

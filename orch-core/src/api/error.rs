@@ -1,5 +1,6 @@
 //! The error envelope, its codes, and the status that each comes with.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -7,14 +8,14 @@ use crate::command::rejection::Unauthorized;
 use crate::command::{ExecuteError, Rejection};
 
 /// The body of every answer that is no success.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// What went wrong.
     pub error: ErrorInfo,
 }
 
 /// What went wrong. `code` is for programs, `message` for people.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ErrorInfo {
     /// One of the contract's codes, or a later one.
     pub code: String,
@@ -85,8 +86,9 @@ impl From<&Rejection> for ErrorInfo {
 pub fn answer_to(error: &ExecuteError) -> (u16, ErrorInfo, Option<std::time::Duration>) {
     match error {
         ExecuteError::Rejected(rejection) => (status_of(rejection), rejection.into(), None),
-        ExecuteError::Unavailable { retry_after, .. } => {
-            (503, ErrorInfo::new("unavailable", "nothing was written; try again"), Some(*retry_after))
+        ExecuteError::Unavailable { retry_after, cause } => {
+            let message = format!("nothing was written: {cause}; try again");
+            (503, ErrorInfo::new("unavailable", message), Some(*retry_after))
         }
         // Not 503: that would invite a blind repetition of what may have been written.
         ExecuteError::Uncertain(_) => (

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Time, is_false, parse_id};
@@ -15,7 +16,7 @@ use crate::time::Timestamp;
 pub const LIMITS: (usize, usize) = (500, 100);
 
 /// An event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Event {
     /// Its id.
     pub id: String,
@@ -49,7 +50,7 @@ pub struct Event {
 
 /// One JSON object of an answer that follows (`follow=true`), one a line.
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventFrame {
     /// An event.
@@ -89,17 +90,17 @@ impl From<&record::Event> for Event {
 }
 
 /// Events, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct EventsAnswer {
     /// The events.
     pub events: Vec<Event>,
 }
 
 /// Which events; all that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EventsQuery {
-    /// About this service.
+    /// Of this service: about it, one of its tasks, or one of its rollouts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_id: Option<String>,
     /// About this task.

@@ -4,6 +4,7 @@
 //! command's input and output are not looked at on the way.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::is_false;
@@ -16,7 +17,7 @@ pub const LONGEST_FRAME: usize = 1 << 20;
 pub const LONGEST_COMMAND: usize = 32 << 10;
 
 /// Which command, and how it is run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ExecQuery {
     /// Program and arguments: a JSON array of texts.

@@ -1,5 +1,6 @@
 //! The versions of a service, on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::plan::FieldChange;
@@ -10,7 +11,7 @@ use crate::service::{self, ServiceRevision};
 
 /// The versions of a service that are kept, newest first. The oldest go once nothing refers to them and ten newer spare ones are
 /// there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HistoryAnswer {
     /// Which service.
     pub service_id: String,
@@ -19,7 +20,7 @@ pub struct HistoryAnswer {
 }
 
 /// One version of a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct VersionView {
     /// Its number: what `to_version` of a rollback takes.
     pub version: u32,

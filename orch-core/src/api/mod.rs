@@ -18,8 +18,10 @@ pub mod history;
 pub mod logs;
 pub mod namespace;
 pub mod node;
+pub mod openapi;
 pub mod plan;
 pub mod quantity;
+mod schema;
 pub mod service;
 pub mod spec;
 pub mod strict;
@@ -59,7 +61,9 @@ pub(crate) const fn is_false(value: &bool) -> bool {
 }
 
 /// Asked for with `?force`: passes a maintenance window. There are none in this release, so it changes nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, schemars::JsonSchema, serde::Serialize, serde::Deserialize,
+)]
 #[serde(default)]
 pub struct Force {
     /// Any Go boolean.

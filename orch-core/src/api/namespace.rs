@@ -1,12 +1,13 @@
 //! Namespaces on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
 use crate::cluster::NamespaceRecord;
 
 /// A namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Namespace {
     /// Its name.
     pub name: String,
@@ -21,21 +22,21 @@ impl From<&NamespaceRecord> for Namespace {
 }
 
 /// Makes a namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct NamespaceRequest {
     /// Its name.
     pub name: String,
 }
 
 /// One namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct NamespaceAnswer {
     /// The namespace.
     pub namespace: Namespace,
 }
 
 /// Namespaces, by name; `default` among them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct NamespacesAnswer {
     /// The namespaces.
     pub namespaces: Vec<Namespace>,

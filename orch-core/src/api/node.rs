@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Resources, Time, is_false};
@@ -11,7 +12,7 @@ use crate::task::Health;
 use crate::time::Timestamp;
 
 /// A node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Node {
     /// Its id.
     pub id: String,
@@ -81,21 +82,21 @@ impl Node {
 }
 
 /// One node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct NodeAnswer {
     /// The node.
     pub node: Node,
 }
 
 /// All nodes, by id.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct NodesAnswer {
     /// The nodes.
     pub nodes: Vec<Node>,
 }
 
 /// How far a drain is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct DrainStatus {
     /// Which node.
     pub node_id: String,
@@ -123,7 +124,7 @@ pub struct DrainStatus {
 }
 
 /// How a drain goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DrainQuery {
     /// After how many seconds the tasks that are left are taken, replaced or not; 0: at once; left out: never.
@@ -135,7 +136,7 @@ pub struct DrainQuery {
 }
 
 /// What is known of a node that is removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RemoveQuery {
     /// The machine does not run any more, for certain.
@@ -201,7 +202,7 @@ fn count(n: usize) -> u32 {
 }
 
 /// How far a drain is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct DrainStatusAnswer {
     /// How far.
     pub drain_status: DrainStatus,

@@ -1,5 +1,6 @@
 //! Plans on the wire: what an apply would do, and in which order.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::is_false;
@@ -10,7 +11,7 @@ use crate::service::difference::{self, field_changes};
 
 /// What an apply would do. Nothing was written.
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct PlanAnswer {
     /// The service as it would be.
     pub service: Service,
@@ -47,7 +48,7 @@ pub struct PlanAnswer {
 }
 
 /// A field that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FieldChange {
     /// Where: `template.image`.
     pub field: String,
@@ -62,7 +63,7 @@ pub struct FieldChange {
 }
 
 /// One step.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PlanStep {
     /// From 1; steps of one round are done together.
     pub round: u32,
@@ -82,7 +83,7 @@ pub struct PlanStep {
 }
 
 /// A replica that would have no place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Unplaced {
     /// Which replica.
     pub slot: u32,
@@ -94,7 +95,7 @@ pub struct Unplaced {
 }
 
 /// A node that cannot take a replica.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct UnfitNode {
     /// Its name.
     pub node: String,

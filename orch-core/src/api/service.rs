@@ -1,5 +1,6 @@
 //! Services on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
@@ -8,7 +9,7 @@ use crate::command::{FieldPath, Rejection};
 use crate::service;
 
 /// A service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Service {
     /// Its id.
     pub id: String,
@@ -45,21 +46,21 @@ impl From<&service::Service> for Service {
 }
 
 /// One service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ServiceAnswer {
     /// The service.
     pub service: Service,
 }
 
 /// Services, by id.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct ServicesAnswer {
     /// The services.
     pub services: Vec<Service>,
 }
 
 /// Creates, changes or applies.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct SpecRequest {
     /// What is wanted.
     pub spec: ServiceSpec,
@@ -76,7 +77,7 @@ impl SpecRequest {
 }
 
 /// Changes the replica count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ScaleRequest {
     /// How many, at most [`MAX_REPLICAS`].
     pub replicas: u32,
@@ -96,7 +97,7 @@ impl ScaleRequest {
 }
 
 /// One thing that was not done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Held {
     /// Which replica; left out: the whole service.
     #[serde(default, skip_serializing_if = "Option::is_none")]

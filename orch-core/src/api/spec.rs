@@ -14,6 +14,7 @@ mod storage;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use health::{HealthCheck, ProbeKind, Scheme};
@@ -32,7 +33,7 @@ use super::{Memory, Nanos, is_false};
 pub const MAX_REPLICAS: u32 = 10_000;
 
 /// What a user wants of a service. What is left out has its documented default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ServiceSpec {
     /// A DNS label, unique among the living services of a namespace.
@@ -135,7 +136,7 @@ pub struct ServiceSpec {
 }
 
 /// What an image's name says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImageMetadata {
     /// As the spec names it.
@@ -156,7 +157,7 @@ pub struct ImageMetadata {
 }
 
 /// Autoscaling, known so that a spec which leaves it off is understood.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Autoscaling {
     /// Must be off in this release.
@@ -180,7 +181,7 @@ pub struct Autoscaling {
 }
 
 /// A volume that a task mounts. Not available in this release.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct VolumeClaim {
     /// The claim's name.
     pub claim: String,

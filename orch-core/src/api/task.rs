@@ -1,5 +1,6 @@
 //! Tasks on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::Port;
@@ -13,7 +14,7 @@ use crate::time::Timestamp;
 pub const NODE_LOST: &str = "node_lost";
 
 /// A task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Task {
     /// Its id.
     pub id: String,
@@ -89,7 +90,7 @@ pub struct Task {
 }
 
 /// How a container ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Exit {
     /// The exit code, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,7 +137,7 @@ impl From<&task::Exit> for Exit {
 }
 
 /// Something that is so about a task, beside its status.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Condition {
     /// `node_lost`.
     #[serde(rename = "type")]
@@ -228,21 +229,21 @@ pub fn serves(cluster: &Cluster, task: &task::Task) -> bool {
 }
 
 /// One task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct TaskAnswer {
     /// The task.
     pub task: Task,
 }
 
 /// Tasks, by id.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct TasksAnswer {
     /// The tasks.
     pub tasks: Vec<Task>,
 }
 
 /// Which tasks; all that is given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TasksQuery {
     /// Of this service.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
@@ -12,7 +13,7 @@ use crate::name::Namespace;
 pub const API_VERSION: &str = "v1";
 
 /// What the server is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct VersionInfo {
     /// `v1`.
     pub api_version: String,
@@ -34,7 +35,7 @@ pub struct VersionInfo {
 }
 
 /// Whether the server is alive, or ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Health {
     /// `ok`, `ready` or `unavailable`.
     pub status: String,
@@ -46,7 +47,7 @@ pub struct Health {
 }
 
 /// Who one is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WhoAmI {
     /// The subject; `anonymous` while user authentication is off.
     pub subject: String,

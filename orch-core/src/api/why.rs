@@ -1,5 +1,6 @@
 //! Why something is as it is, on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
@@ -7,7 +8,7 @@ use super::service::Held;
 use crate::why;
 
 /// What a service waits for, and why it is as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WhyAnswer {
     /// Which service.
     pub service_id: String,
@@ -19,7 +20,7 @@ pub struct WhyAnswer {
 }
 
 /// Why a task is where it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TaskWhyAnswer {
     /// Which task.
     pub task_id: String,
@@ -29,7 +30,7 @@ pub struct TaskWhyAnswer {
 }
 
 /// Why a node is as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct NodeWhyAnswer {
     /// Which node.
     pub node_id: String,
@@ -39,7 +40,7 @@ pub struct NodeWhyAnswer {
 }
 
 /// A chain of causes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Why {
     /// Nothing needs a person, and nothing is waited for.
@@ -51,7 +52,7 @@ pub struct Why {
 }
 
 /// One link of the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Cause {
     /// What it is about: `web.2`, `node a`, `rollout to version 3`.
     pub about: String,

@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use capacity::Capacity;
@@ -30,7 +31,9 @@ use crate::service::{Service, ServiceRevision, Version};
 use crate::task::Task;
 
 /// A place in the cluster's history: how many transactions led here. Gapless.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Revision(pub u64);
 

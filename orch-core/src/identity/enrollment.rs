@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::PeerCertificate;
@@ -17,7 +18,7 @@ use crate::time::Timestamp;
 pub const CHALLENGE_LIFE: Duration = Duration::from_secs(60);
 
 /// A node's public key: uncompressed P-256 point, base64url in text.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodePublicKey(pub String);
 
@@ -28,7 +29,7 @@ impl fmt::Debug for NodePublicKey {
 }
 
 /// A nonce sealed with time and cluster id. Opaque to the agent, except that it signs it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Challenge {
     /// The sealed nonce.
     pub nonce: String,
@@ -74,7 +75,7 @@ impl RegistrationClaim {
 }
 
 /// Proof that the node holds the private key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct KeyProof {
     /// The public half.
     pub key: NodePublicKey,

@@ -1,9 +1,10 @@
 //! What a node is by itself, as its agent found it: usable in placement rules without anyone labelling it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Facts of a node. A rule names them with the prefix `node.`, as `node.arch`; they win over labels of the same name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeFacts {
     /// Operating system, as engines name it: `linux`.

@@ -12,7 +12,9 @@ use super::{ContainerId, RuntimeError};
 use crate::time::Timestamp;
 
 /// Which part of a log is wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, schemars::JsonSchema, serde::Serialize, serde::Deserialize,
+)]
 #[serde(default)]
 pub struct LogOptions {
     /// Go on with what comes, until the container ends.
@@ -26,7 +28,18 @@ pub struct LogOptions {
 }
 
 /// Where a line came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    schemars::JsonSchema,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LogSource {
     /// Standard output.
@@ -107,7 +120,7 @@ fn untimed(chunks: BoxStream<'static, Result<LogChunk, RuntimeError>>) -> LogLin
 }
 
 /// A command to run inside a container.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, schemars::JsonSchema, serde::Serialize, serde::Deserialize)]
 pub struct ExecRequest {
     /// Program and arguments.
     pub command: Vec<String>,

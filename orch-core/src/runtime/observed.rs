@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClusterId, NodeId, ServiceId, TaskId};
@@ -11,7 +12,7 @@ use crate::task::{Attempt, Exit};
 use crate::time::Timestamp;
 
 /// A container's id, as its runtime gives it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ContainerId(pub String);
 

@@ -1,5 +1,6 @@
 //! How a spec names a secret: by reference only, never by value.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{EnvName, SecretName};
@@ -17,7 +18,7 @@ pub struct SecretRef {
 }
 
 /// How a secret's value reaches the container.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretDelivery {
     /// An environment variable; visible to whoever may inspect the container.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An image as a spec names it.
@@ -144,7 +145,7 @@ impl fmt::Debug for ImageRef {
 }
 
 /// What an engine resolved an image to: a content address (`sha256:…`), the same bytes wherever it appears.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImageDigest(pub String);
 

@@ -15,6 +15,7 @@ pub mod spec;
 pub mod template;
 pub mod validation;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use health::{HealthCheck, Probe, Scheme};
@@ -35,7 +36,7 @@ use crate::name::Namespace;
 use crate::time::Timestamp;
 
 /// A version of a service's spec: from 1, one more for each new spec; a rollback goes back to an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(pub u32);
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerSettings, HealthCheck, ImageRef, Mount, PortSpec, RestartPolicy, SecurityContext};
@@ -98,7 +99,7 @@ impl Default for StopPolicy {
 }
 
 /// Digest of a [`TaskTemplate`]; 64 hexadecimal digits in text.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SpecDigest([u8; 32]);
 

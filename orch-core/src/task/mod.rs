@@ -6,6 +6,7 @@ pub mod stop;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use report::TaskReport;
@@ -21,12 +22,12 @@ use crate::service::{ImageDigest, SpecDigest, Version};
 use crate::time::Timestamp;
 
 /// A replica's place in its service: from 1 to the number of replicas. `web.3` is slot 3 of `web`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Slot(pub u32);
 
 /// The how-manieth container of a task: from 1. The agent starts another attempt by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Attempt(pub u32);
 

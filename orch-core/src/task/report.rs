@@ -1,5 +1,6 @@
 //! What an agent says of a task. Who says it (node, incarnation, sequence) comes from its credential, never from here.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Exit, TaskStatus};
@@ -8,7 +9,7 @@ use crate::runtime::ContainerId;
 use crate::service::ImageDigest;
 
 /// One report on one task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TaskReport {
     /// Which task.
     pub task: TaskId,

@@ -2,13 +2,14 @@
 
 use std::cmp::Ordering;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Attempt;
 use crate::time::Timestamp;
 
 /// What the control plane wants of a task. It only moves on: running → stopped → removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DesiredStatus {
     /// Its container runs.
@@ -20,7 +21,7 @@ pub enum DesiredStatus {
 }
 
 /// Where a task is, as its node last reported it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
     /// No node yet: nothing fits.
@@ -46,8 +47,9 @@ pub enum TaskStatus {
 }
 
 /// What health checks say of a running container. `Unchecked` stays where there is no check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ReportedHealth")]
 pub enum Health {
     /// No check, or none has succeeded or failed often enough yet.
     Unchecked,
@@ -58,7 +60,8 @@ pub enum Health {
 }
 
 /// How a container ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(rename = "ReportedExit")]
 pub struct Exit {
     /// The exit code, where there was one.
     #[serde(default)]
@@ -140,7 +143,7 @@ impl Exit {
 }
 
 /// Why a task is at its end in failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Failure {
     /// The kind, for programs.
     pub kind: FailureKind,
@@ -152,7 +155,7 @@ pub struct Failure {
 }
 
 /// The kinds of failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The container exited, and the restart policy ends here.
@@ -229,6 +232,20 @@ impl TaskStatus {
     #[must_use]
     pub const fn is_running(&self) -> bool {
         matches!(self, Self::Running(_))
+    }
+
+    /// Whether a container of it may be on its node, running or not.
+    #[must_use]
+    pub const fn has_container(&self) -> bool {
+        match self {
+            Self::Pending | Self::Assigned | Self::Pulling | Self::Removed => false,
+            Self::Created
+            | Self::Starting
+            | Self::Running(_)
+            | Self::Stopping
+            | Self::Stopped(_)
+            | Self::Failed(_) => true,
+        }
     }
 
     /// The word of the contract: `running`, `healthy`, `unhealthy`, `failed`, …

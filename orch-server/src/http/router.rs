@@ -40,6 +40,7 @@ fn routes() -> Routes {
         .mount::<ep::Readyz, _>(h::health::ready)
         .mount::<ep::Metrics, _>(h::health::metrics)
         .mount::<ep::GetVersion, _>(h::version::version)
+        .mount::<ep::GetOpenApi, _>(h::version::openapi)
         .mount::<ep::GetWhoAmI, _>(h::version::who_am_i)
         .mount::<ep::ListNodes, _>(h::nodes::list)
         .mount::<ep::GetNode, _>(h::nodes::get)

@@ -7,6 +7,7 @@ mod canary;
 mod daemon;
 mod legacy_agent;
 mod logs;
+mod openapi;
 mod routes;
 mod tls;
 mod world;

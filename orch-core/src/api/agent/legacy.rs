@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::spec::{HealthCheck, Port, SecurityContext};
@@ -17,7 +18,7 @@ use crate::task::{Exit, Failure, FailureKind, Health, TaskReport, TaskStatus};
 pub type AgentTasksQuery = super::NodeQuery;
 
 /// A task for an agent of the existing implementation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct AgentTask {
     /// The task.
     pub task: Task,
@@ -35,7 +36,7 @@ pub struct AgentTask {
 }
 
 /// An environment that may hold secrets: its `Debug` shows names only.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Environment(BTreeMap<String, String>);
 
@@ -89,14 +90,14 @@ impl AgentTask {
 }
 
 /// The tasks of a node, by id.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct AgentTasksAnswer {
     /// The tasks.
     pub tasks: Vec<AgentTask>,
 }
 
 /// Where one task is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatusReport {
     /// Which node; checked against the credential.

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::secret::{ResolvedSecret, ResolvedSecrets, Secret, SecretDelivery};
@@ -38,16 +39,16 @@ impl<'de> Deserialize<'de> for Token {
 
 /// A secret's value on its way to the node that runs the task: base64.
 #[derive(Clone, Debug)]
-pub struct Value(Secret<Vec<u8>>);
+pub struct SecretText(Secret<Vec<u8>>);
 
-impl Serialize for Value {
+impl Serialize for SecretText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = zeroize::Zeroizing::new(STANDARD.encode(self.0.expose()));
         serializer.serialize_str(&text)
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = zeroize::Zeroizing::new(String::deserialize(deserializer)?);
         let bytes = STANDARD.decode(text.as_bytes()).map_err(|_| de::Error::custom("not base64"))?;
@@ -56,16 +57,16 @@ impl<'de> Deserialize<'de> for Value {
 }
 
 /// One value and where it goes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 pub struct SecretValue {
     /// How the container gets it.
     pub delivery: SecretDelivery,
     /// The value.
-    pub value: Value,
+    pub value: SecretText,
 }
 
 /// The values of one task, in the order of its spec's references.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize, Deserialize)]
 pub struct SecretsAnswer {
     /// The values.
     pub secrets: Vec<SecretValue>,
@@ -73,8 +74,10 @@ pub struct SecretsAnswer {
 
 impl From<ResolvedSecrets> for SecretsAnswer {
     fn from(resolved: ResolvedSecrets) -> Self {
-        let one =
-            |secret: ResolvedSecret| SecretValue { delivery: secret.delivery, value: Value(secret.value) };
+        let one = |secret: ResolvedSecret| SecretValue {
+            delivery: secret.delivery,
+            value: SecretText(secret.value),
+        };
         Self { secrets: resolved.values.into_iter().map(one).collect() }
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::frame::LogFrame;
@@ -20,18 +21,20 @@ use crate::task::Attempt;
 const MARGIN_NANOS: i64 = 1_000_000_000;
 
 /// A place in the log of one attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LogCursor {
     /// The attempt.
     pub attempt: Attempt,
     /// It was read to its end: what is next is of a later attempt.
     pub ended: bool,
+    /// What is wanted where no line was read yet.
     start: Start,
+    /// By source: standard output, standard error.
     marks: [Mark; 2],
 }
 
 /// What is wanted of a source of which no line was read yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 enum Start {
     /// All.
     All,
@@ -42,9 +45,11 @@ enum Start {
 }
 
 /// The last line of a source: its time, and how many of that time were read. No lines: none was read yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 struct Mark {
+    /// When it was written.
     at: LogTime,
+    /// How many of that time.
     lines: u32,
 }
 

@@ -1,5 +1,6 @@
 //! Logs with all that is known of each line: one JSON object a line of the answer (`format=json`).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::is_false;
@@ -9,7 +10,7 @@ use crate::task::Attempt;
 
 /// One JSON object of the answer: `{"line": {…}}`, `{"open": {…}}`, …
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFrame {
     /// The log of an attempt was opened.
@@ -30,7 +31,7 @@ pub enum LogFrame {
 
 /// The log of an attempt was opened.
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LogOpen {
     /// The task.
     pub task: TaskId,
@@ -44,7 +45,7 @@ pub struct LogOpen {
 
 /// A line.
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LogLineFrame {
     /// The task.
     pub task: TaskId,
@@ -65,7 +66,7 @@ pub struct LogLineFrame {
 
 /// Lines may be missing here.
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LogGap {
     /// The task.
     pub task: TaskId,
@@ -80,7 +81,7 @@ pub struct LogGap {
 
 /// A task's log cannot be read now.
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LogAway {
     /// The task.
     pub task: TaskId,
@@ -92,7 +93,7 @@ pub struct LogAway {
 
 /// The attempt's container ended.
 #[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LogEnd {
     /// The task.
     pub task: TaskId,

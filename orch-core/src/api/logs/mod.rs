@@ -3,6 +3,7 @@
 pub mod cursor;
 pub mod frame;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use cursor::{LogCursor, LogCursors};
@@ -16,7 +17,7 @@ use crate::runtime::LogOptions;
 use crate::time::Timestamp;
 
 /// Whose log, and which part of it. The task wins over the service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LogsQuery {
     /// All tasks of this service.
@@ -49,7 +50,7 @@ pub struct LogsQuery {
 }
 
 /// Which lines are wanted, of every task.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct LogSelection {
     /// Go on with what comes, with later attempts, and with tasks that the service gets.
     pub follow: bool,

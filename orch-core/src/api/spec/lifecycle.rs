@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::is_zero;
@@ -23,7 +24,7 @@ words! {
 }
 
 /// What the agent does when a container exits.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RestartPolicy {
     /// After which exits.
@@ -37,7 +38,7 @@ pub struct RestartPolicy {
 }
 
 /// Exponential back-off; 0 stands for the default of each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Backoff {
     /// Before the second restart in a row; 0: 1 s.
@@ -49,7 +50,7 @@ pub struct Backoff {
 }
 
 /// After which exits another attempt is started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestartCondition {
     /// Not said: always.
@@ -66,7 +67,7 @@ pub enum RestartCondition {
 }
 
 /// How one version replaces another; what is left out has its default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rollout {
     /// How many replicas may be missing because of a rollout or drain; left out: 0.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parse::{each, invalid};
@@ -24,7 +25,7 @@ words! {
 }
 
 /// A port that the container listens on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Port {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,7 +41,7 @@ pub struct Port {
 }
 
 /// One way in from outside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Route {
     /// The host name that requests carry.
     pub host: String,
@@ -68,12 +69,14 @@ pub(super) fn parse_ports(ports: &[Port], at: &FieldPath) -> Result<Vec<service:
     let (mut inside, mut outside) = (BTreeSet::new(), BTreeSet::new());
     for (index, port) in parsed.iter().enumerate() {
         if !inside.insert((port.protocol, port.container_port)) {
-            return Err(invalid(&at.index(index), "container_port", "given twice", "each port once"));
+            let problem = format!("container port {} is given twice", port.container_port);
+            return Err(invalid(&at.index(index), "container_port", problem, "each port once"));
         }
         if let Publish::Fixed(fixed) = port.publish
             && !outside.insert((port.protocol, fixed))
         {
-            return Err(invalid(&at.index(index), "published_port", "given twice", "each port once"));
+            let problem = format!("published port {fixed} is given twice");
+            return Err(invalid(&at.index(index), "published_port", problem, "each port once"));
         }
     }
     Ok(parsed)

@@ -1,5 +1,6 @@
 //! Where tasks may run, and how they are laid out there.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parse::invalid;
@@ -29,7 +30,7 @@ impl Strategy {
 }
 
 /// How a label is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operator {
     /// The label is there and has the value.
@@ -47,7 +48,7 @@ pub enum Operator {
 }
 
 /// A rule over a node's labels and facts (`node.name`, `node.os`, `node.arch`, `node.engine`, `node.engine_version`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Constraint {
     /// Label key.
     pub key: String,

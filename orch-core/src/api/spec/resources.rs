@@ -1,5 +1,6 @@
 //! What is reserved, and what may be used at most.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parse::invalid;
@@ -10,7 +11,7 @@ use crate::command::{FieldPath, Rejection};
 const DEFAULT_RESOURCES: Resources = Resources { cpu: Cpu(100), memory: Memory(128 << 20) };
 
 /// Reserved and allowed. What is left out follows from the other, or is 100 millicores and 128 MiB.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ResourceRequirements {
     /// What the scheduler reserves.

@@ -1,5 +1,6 @@
 //! Secrets, by reference.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parse::{absolute, invalid};
@@ -8,7 +9,7 @@ use crate::command::{FieldPath, Rejection};
 use crate::secret::{self, SecretDelivery};
 
 /// One secret that a task wants: a variable, or a file if `file` is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SecretRef {
     /// The secret, within the service's namespace.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parse::{absolute, each, invalid, optional};
@@ -10,7 +11,7 @@ use crate::command::{FieldPath, Rejection};
 use crate::service;
 
 /// User, capabilities, host access.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SecurityContext {
     /// `uid`, `uid:gid` or names.
@@ -40,7 +41,7 @@ pub struct SecurityContext {
 }
 
 /// A path of the node inside the container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct HostPathMount {
     /// Absolute, without `..`.
     pub host_path: String,

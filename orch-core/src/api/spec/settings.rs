@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ServiceSpec;
@@ -13,7 +14,7 @@ use crate::service::settings::{ContainerSettings, LogSettings, UlimitName};
 use crate::service::{self, settings};
 
 /// A limit of each process; −1 is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Ulimit {
     /// In force.
     pub soft: i64,
@@ -22,7 +23,7 @@ pub struct Ulimit {
 }
 
 /// Where output goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Log {
     /// A log driver of the engine.
@@ -33,7 +34,7 @@ pub struct Log {
 }
 
 /// How names are resolved.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Dns {
     /// IP addresses of those that are asked.

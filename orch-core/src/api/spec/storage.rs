@@ -1,5 +1,6 @@
 //! What is mounted into containers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::is_no_memory;
@@ -9,7 +10,7 @@ use crate::command::{FieldPath, Rejection};
 use crate::service::{self, MountSource};
 
 /// Something mounted into the container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Mount {
     /// `volume` or `tmpfs`.
@@ -32,7 +33,7 @@ pub struct Mount {
 }
 
 /// What is mounted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MountKind {
     /// A volume of the node that outlives the container.

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use orch_core::api::endpoint as ep;
+use orch_core::api::openapi::Document;
 use orch_core::api::version::{API_VERSION, VersionInfo, WhoAmI};
 use orch_core::control_plane::query::ReadVersion;
 use orch_core::node::version::{NEWEST_TESTED_AGENT, OLDEST_AGENT};
@@ -26,6 +27,10 @@ pub(crate) async fn version(
         maximum_schema_version: schema,
         cluster_id: app.control.read(&call.permit).cluster().id().to_string(),
     }))
+}
+
+pub(crate) async fn openapi(_: Call<ep::GetOpenApi, ReadVersion>) -> Reply<ep::GetOpenApi> {
+    Ok(Answer(Document::of_this_version()))
 }
 
 pub(crate) async fn who_am_i(call: Call<ep::GetWhoAmI, ReadVersion>) -> Reply<ep::GetWhoAmI> {
