@@ -92,7 +92,7 @@ fn wanted(filter: &EventFilter) -> Condition {
         .add_option(
             filter.namespace.as_ref().map(|name| here_or_everywhere(&Column::Namespace, name.as_str())),
         )
-        .add_option(about("service", filter.service.map(|id| id.to_string())))
+        .add_option(filter.service.map(|id| Column::ServiceId.eq(id.to_string())))
         .add_option(about("task", filter.task.map(|id| id.to_string())))
         .add_option(about("node", filter.node.map(|id| id.to_string())))
         .add_option(filter.kind.map(|kind| Column::Kind.eq(kind.as_str())))

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use sea_orm::{DbBackend, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn, Statement, Value};
 
-/// The most rows in one statement. The widest table has ten columns; the engines allow 32,766 and 65,535 parameters.
+/// The most rows in one statement. The widest table has eleven columns; the engines allow 32,766 and 65,535 parameters.
 pub(crate) const CHUNK_MAX: usize = 128;
 
 /// The sizes of the chunks that so many rows are written in: the largest power of two that fits, again and again.

@@ -15,7 +15,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only about this service: name or id
+    /// Only of this service, its tasks and its rollouts: name or id
     #[arg(long, value_name = "SERVICE")]
     service: Option<String>,
     /// Only about this node: name or id

@@ -84,7 +84,7 @@ impl Ctx<'_> {
     ) -> Event {
         let mut event = self.event(kind, severity, RelatedObject::Task(task.id), message);
         event.namespace = Some(task.namespace.clone());
-        event.details.insert("service_id".to_owned(), task.service.to_string());
+        event.concern(task.service);
         event.details.insert("attempt".to_owned(), task.attempt.to_string());
         if let Some(node) = task.node {
             event.details.insert("node_id".to_owned(), node.to_string());

@@ -218,10 +218,11 @@ impl EventFollow {
     }
 
     fn wants(&self, seq: EventSeq, event: &Event) -> bool {
-        seq > self.at
-            && super::feed::sees(&self.scope, event)
-            && self.filter.matches(event)
-            && !self.seen.contains(&event.id)
+        self.filter.matches(event) && self.is_new(seq, event)
+    }
+
+    fn is_new(&self, seq: EventSeq, event: &Event) -> bool {
+        seq > self.at && super::feed::sees(&self.scope, event) && !self.seen.contains(&event.id)
     }
 
     async fn page(&mut self) -> Result<Vec<(Option<EventSeq>, Event)>, StoreError> {
@@ -229,7 +230,8 @@ impl EventFollow {
         let page = self.plane.shared().parts.store.events_after(self.at, &self.filter).await?;
         let full = page.len() >= self.filter.limit;
         let last = page.last().map(|(seq, _)| *seq);
-        let wanted = page.into_iter().filter(|(seq, event)| self.wants(*seq, event));
+        // The store has filtered, and knows of older events what they do not tell themselves.
+        let wanted = page.into_iter().filter(|(seq, event)| self.is_new(*seq, event));
         let wanted = wanted.map(|(seq, event)| (Some(seq), event)).collect();
         self.at = self.at.max(last.unwrap_or(self.at));
         if !full {

@@ -399,7 +399,7 @@ impl<'a, 'c> Pass<'a, 'c> {
         self.event_about(kind, severity, RelatedObject::Task(task), message);
     }
 
-    /// Says something in the service's namespace.
+    /// Says something in the service's namespace, and among its events.
     pub(super) fn event_about(
         &mut self,
         kind: EventKind,
@@ -409,6 +409,7 @@ impl<'a, 'c> Pass<'a, 'c> {
     ) {
         let mut event = self.ctx.event(kind, severity, related, message);
         event.namespace = Some(self.service.namespace.clone());
+        event.concern(self.service.id);
         self.plan.transaction.events.push(event);
     }
 

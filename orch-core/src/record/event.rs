@@ -32,6 +32,28 @@ pub struct Event {
     pub at: Timestamp,
 }
 
+impl Event {
+    /// The name in `details` of the service that an event concerns without being about it.
+    pub const SERVICE_DETAIL: &'static str = "service_id";
+
+    /// The service that it concerns: the one it is about, else the one that its details name: of a task, of a rollout, or of
+    /// what a drain waits for.
+    #[must_use]
+    pub fn service(&self) -> Option<ServiceId> {
+        match &self.related {
+            Some(RelatedObject::Service(id)) => Some(*id),
+            _ => self.details.get(Self::SERVICE_DETAIL)?.parse().ok(),
+        }
+    }
+
+    /// Says in the details which service it concerns, unless it is about that service anyway.
+    pub fn concern(&mut self, service: ServiceId) {
+        if self.service() != Some(service) {
+            self.details.insert(Self::SERVICE_DETAIL.to_owned(), service.to_string());
+        }
+    }
+}
+
 /// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "type", content = "id")]

@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 pub struct EventFilter {
     /// Of this namespace, and cluster-wide ones.
     pub namespace: Option<Namespace>,
-    /// About this service.
+    /// Of this service: about it, one of its tasks, or one of its rollouts.
     pub service: Option<ServiceId>,
     /// About this task.
     pub task: Option<TaskId>,
@@ -63,7 +63,7 @@ impl EventFilter {
         use crate::record::RelatedObject as About;
         let about = |wanted: Option<About>| wanted.is_none() || wanted == event.related;
         self.namespace.as_ref().is_none_or(|n| event.namespace.as_ref().is_none_or(|of| of == n))
-            && about(self.service.map(About::Service))
+            && self.service.is_none_or(|service| event.service() == Some(service))
             && about(self.task.map(About::Task))
             && about(self.node.map(About::Node))
             && self.kind.is_none_or(|kind| kind == event.kind)

@@ -76,6 +76,9 @@ impl Site {
     /// One look, of a plan that may be cut at its bound.
     pub(crate) fn look_once(&mut self) -> Plan {
         let plan = self.plan();
+        for event in &plan.transaction.events {
+            assert_eq!(event.service(), Some(self.service), "not among the service's events: {event:?}");
+        }
         self.world.apply(plan.transaction.clone());
         self.assert_invariants();
         plan

@@ -13,6 +13,7 @@ use orch_core::identity::Role;
 use orch_core::node::Resources;
 use orch_core::runtime::ContainerId;
 use orch_core::secret::Secret;
+use orch_core::task::TaskStatus;
 use orch_core::testing::runtime::FakeRuntime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -93,6 +94,51 @@ async fn what_a_container_prints_is_read_and_followed_over_http() {
     node.stop().await;
     soon(world.stop()).await;
     assert!(matches!(soon(log.next_line()).await, Ok(None) | Err(_)));
+}
+
+#[tokio::test]
+async fn the_last_lines_of_a_replica_that_is_being_stopped_are_not_lost() {
+    let world = World::start().await;
+    let node = Node::start(&world);
+    // It is left alone for ten minutes before it gets its signal.
+    let spec = serde_json::json!({"name": "web", "image": "web:1", "replicas": 1, "drain_delay": 600_000_000_000_u64});
+    let made = world.post("/v1/services", &serde_json::json!({"spec": spec})).await.expect(201);
+    let service = made["service"]["id"].as_str().unwrap();
+    let (task, container) = soon(node.container(&world)).await;
+    node.runtime.write_log(&container, "last words");
+    let scale = format!("/v1/services/{service}/scale");
+    world.post(&scale, &serde_json::json!({"replicas": 0})).await.expect(200);
+    soon(async {
+        while world.control.image().tasks().any(|task| task.status != TaskStatus::Stopping) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let text = soon(world.get(&format!("/v1/logs?service_id={service}"))).await;
+    assert_eq!((text.status.as_u16(), text.text.as_str()), (200, "last words\n"));
+
+    // Beside it the new replica, and each line says whose it is.
+    world.post(&scale, &serde_json::json!({"replicas": 1})).await.expect(200);
+    let (_, second) = soon(node.container(&world)).await;
+    node.runtime.write_log(&second, "first words");
+    let text = soon(world.get(&format!("/v1/logs?service_id={service}"))).await.text;
+    let mut lines: Vec<_> = text.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["web.1 | first words", "web.1 | last words"], "{task}");
+
+    // The events of the service are those of its tasks, too: forwards, backwards and as they come.
+    let of_service = world.get(&format!("/v1/events?service_id={service}&limit=500")).await.expect(200);
+    let kinds: Vec<_> = of_service["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["type"].as_str().unwrap())
+        .collect();
+    for kind in ["service.created", "reconciler.task.created", "reconciler.task.stopped", "task.status"] {
+        assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
+    }
+    node.stop().await;
+    world.stop().await;
 }
 
 #[tokio::test]

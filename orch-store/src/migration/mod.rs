@@ -17,11 +17,18 @@ struct Step {
     postgres: &'static str,
 }
 
-const STEPS: &[Step] = &[Step {
-    name: "state and history",
-    sqlite: include_str!("sqlite/0001_state_and_history.sql"),
-    postgres: include_str!("postgres/0001_state_and_history.sql"),
-}];
+const STEPS: &[Step] = &[
+    Step {
+        name: "state and history",
+        sqlite: include_str!("sqlite/0001_state_and_history.sql"),
+        postgres: include_str!("postgres/0001_state_and_history.sql"),
+    },
+    Step {
+        name: "the service of an event",
+        sqlite: include_str!("sqlite/0002_service_of_event.sql"),
+        postgres: include_str!("postgres/0002_service_of_event.sql"),
+    },
+];
 
 /// The number of the last step.
 pub(crate) const LATEST: u32 = STEPS.len() as u32;
@@ -124,12 +131,16 @@ mod tests {
     use super::*;
     use crate::sqlite::{Sqlite, SqliteOptions};
 
-    const SECOND: Step = Step { name: "second", sqlite: "CREATE TABLE second (id INTEGER)", postgres: "" };
+    const LATER: Step = Step { name: "later", sqlite: "CREATE TABLE later (id INTEGER)", postgres: "" };
     const BROKEN: Step = Step {
         name: "broken",
         sqlite: "CREATE TABLE half (id INTEGER); INSERT INTO no_such_table VALUES (1)",
         postgres: "",
     };
+
+    fn released_and(more: &[Step]) -> Vec<Step> {
+        [STEPS, more].concat()
+    }
 
     async fn count(writer: &DatabaseConnection, sql: &str) -> i64 {
         let row = writer.query_one_raw(raw(DbBackend::Sqlite, sql, [])).await.unwrap().unwrap();
@@ -140,15 +151,15 @@ mod tests {
     async fn steps_are_taken_once_and_an_existing_database_is_copied_before() {
         let folder = tempfile::tempdir().unwrap();
         let engine = Sqlite::new(SqliteOptions::new(folder.path().join("orch.db"))).await.unwrap();
-        let copy = folder.path().join("orch.db.before-migration-from-1");
+        let copy = folder.path().join(format!("orch.db.before-migration-from-{LATEST}"));
         let writer = engine.writer().await.unwrap();
         for _ in 0..2 {
             run(&engine, &writer).await.unwrap();
             assert!(!copy.exists(), "a new database needs no copy");
         }
         for _ in 0..2 {
-            run_steps(&engine, &writer, &[STEPS[0], SECOND]).await.unwrap();
-            assert_eq!(count(&writer, "SELECT COUNT(*) FROM schema_version").await, 2);
+            run_steps(&engine, &writer, &released_and(&[LATER])).await.unwrap();
+            assert_eq!(count(&writer, "SELECT COUNT(*) FROM schema_version").await, i64::from(LATEST) + 1);
         }
         assert!(copy.exists());
         // The older program refuses the newer schema, and starts from the copy.
@@ -162,9 +173,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let engine = Sqlite::new(SqliteOptions::new(folder.path().join("orch.db"))).await.unwrap();
         let writer = engine.writer().await.unwrap();
-        assert!(run_steps(&engine, &writer, &[STEPS[0], SECOND, BROKEN]).await.is_err());
-        assert_eq!(count(&writer, "SELECT MAX(version) FROM schema_version").await, 2);
+        assert!(run_steps(&engine, &writer, &released_and(&[LATER, BROKEN])).await.is_err());
+        assert_eq!(count(&writer, "SELECT MAX(version) FROM schema_version").await, i64::from(LATEST) + 1);
         assert_eq!(count(&writer, "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'half'").await, 0);
-        run_steps(&engine, &writer, &[STEPS[0], SECOND]).await.unwrap();
+        run_steps(&engine, &writer, &released_and(&[LATER])).await.unwrap();
     }
 }

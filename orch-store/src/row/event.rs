@@ -27,6 +27,8 @@ pub struct Model {
     pub related_type: Option<String>,
     /// Its id.
     pub related_id: Option<String>,
+    /// The service that it concerns, about it or not. Events that were written before this column have it from the migration.
+    pub service_id: Option<String>,
     /// The event in JSON.
     pub doc: String,
 }
@@ -48,6 +50,7 @@ impl Model {
             namespace: event.namespace.as_ref().map(ToString::to_string),
             related_type: related_type.map(str::to_owned),
             related_id: related_id.as_deref().map(column_text),
+            service_id: event.service().map(|id| id.to_string()),
             doc: serde_json::to_string(event)?,
         })
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash;
+mod migrations;
 mod postgres_fences;
 mod postgres_server;
 mod power_cut;

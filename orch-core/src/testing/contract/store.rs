@@ -234,6 +234,9 @@ pub async fn events_come_newest_first_and_by_filter(store: &dyn Store) {
     events[0].namespace = None;
     events[2].severity = Severity::Error;
     events[4].namespace = Some("other".parse().expect("a namespace"));
+    // About a task and a node, and of a service all the same.
+    events[0].concern(sample_id(4));
+    events[1].concern(sample_id(3));
     let group = [
         Transaction { events: events[..2].to_vec(), ..Transaction::default() },
         Transaction { events: events[2..].to_vec(), ..Transaction::default() },

@@ -1,5 +1,6 @@
 //! Logs: lines of text or of JSON, as long as they come.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use axum::extract::State;
@@ -68,27 +69,22 @@ fn encode(frames: &[LogFrame]) -> Result<Bytes, std::io::Error> {
     Ok(text.into())
 }
 
-/// The tasks whose containers run, with what their lines begin with if there are several.
+/// The tasks whose containers exist, those that run first and the newest before others, with what their lines begin with if there
+/// are several. What was replaced is among them: its last lines may be what is looked for.
 fn tasks_of(view: &View, id: ServiceId) -> Result<BTreeMap<TaskId, Option<String>>, ApiError> {
     let service = service(view, id)?;
-    let running: Vec<_> = view
-        .cluster()
-        .tasks_of_service(id)
-        .filter(|task| task.status.is_running())
-        .take(MOST_TASKS)
-        .collect();
-    if running.is_empty() {
-        let field = FieldPath::new("service_id");
-        return Err(Rejection::invalid(
-            field,
-            "no task of the service runs",
-            "a service with a running task",
-        )
-        .into());
+    let mut tasks: Vec<_> =
+        view.cluster().tasks_of_service(id).filter(|task| task.status.has_container()).collect();
+    tasks.sort_by_key(|task| (!task.status.is_running(), Reverse(task.created_at), task.id));
+    tasks.truncate(MOST_TASKS);
+    if tasks.is_empty() {
+        let expected = "a service with a task that was started";
+        let problem = "no task of the service has a container";
+        return Err(Rejection::invalid(FieldPath::new("service_id"), problem, expected).into());
     }
-    let several = running.len() > 1;
+    let several = tasks.len() > 1;
     let prefix = |slot| several.then(|| format!("{}.{slot} | ", service.spec.name));
-    Ok(running.into_iter().map(|task| (task.id, prefix(task.slot))).collect())
+    Ok(tasks.into_iter().map(|task| (task.id, prefix(task.slot))).collect())
 }
 
 /// Whole lines, each with its prefix, so that merged logs never mix within a line. Without prefix: the pieces as they come.
