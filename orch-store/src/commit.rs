@@ -179,9 +179,7 @@ pub(crate) async fn run(
     work.write(&transaction).await.map_err(not_written)?;
     match transaction.commit().await.map_err(SqlFailure::from) {
         Ok(()) => Ok(Revision(after.unsigned_abs())),
-        Err(failure) if engine.commit_left_nothing(&failure) => {
-            Err(CommitError::NotWritten(Box::new(failure)))
-        }
+        Err(failure) if engine.commit_left_nothing(&failure) => Err(not_written(failure)),
         Err(failure) => Err(CommitError::Unknown(Box::new(failure))),
     }
 }

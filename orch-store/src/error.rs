@@ -104,12 +104,46 @@ pub(crate) fn corrupt(
     StoreError::Corrupt { what: what.into(), source: Box::new(source) }
 }
 
+/// What kind of trouble the engine is in, in words that callers may be told. What it said itself is the source, for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.words())]
+struct Trouble {
+    #[source]
+    failure: SqlFailure,
+}
+
+impl Trouble {
+    /// SQLite's codes are numbers of up to four digits, whose low byte counts; PostgreSQL's have five characters.
+    fn words(&self) -> &'static str {
+        let Some(code) = self.failure.code.as_deref() else { return "the database does not answer" };
+        match (code, code.parse::<u16>().map(|code| code & 0xff)) {
+            ("53100", _) => "the disk of the database is full",
+            ("25006", _) => "the database is read-only",
+            ("42501", _) => "the database does not allow it to this user",
+            ("55P03" | "40P01" | "57014", _) => "the database is locked by another program",
+            (code, _) if code.len() == 5 => match &code[..2] {
+                "53" => "the database lacks memory or connections",
+                "57" | "08" => "the database is going down or coming up",
+                "58" | "XX" => "the database fails",
+                _ => "the database refuses it",
+            },
+            (_, Ok(5 | 6)) => "the database file is locked by another program",
+            (_, Ok(8)) => "the database file is read-only",
+            (_, Ok(10)) => "the disk of the database file fails",
+            (_, Ok(11 | 26)) => "the database file is damaged",
+            (_, Ok(13)) => "the disk of the database file is full",
+            (_, Ok(14)) => "the database file cannot be opened",
+            _ => "the database refuses it",
+        }
+    }
+}
+
 pub(crate) fn unavailable(error: impl Into<SqlFailure>) -> StoreError {
-    StoreError::Unavailable(Box::new(error.into()))
+    StoreError::Unavailable(Box::new(Trouble { failure: error.into() }))
 }
 
 pub(crate) fn not_written(error: impl Into<SqlFailure>) -> CommitError {
-    CommitError::NotWritten(Box::new(error.into()))
+    CommitError::NotWritten(Box::new(Trouble { failure: error.into() }))
 }
 
 #[cfg(test)]
@@ -120,5 +154,37 @@ impl SqlFailure {
 
     pub(crate) fn without_answer() -> Self {
         Self { code: None, message: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_trouble_has_its_words_and_the_engines_own_are_kept_for_the_log() {
+        for (code, words) in [
+            ("13", "full"),
+            ("53100", "full"),
+            ("8", "read-only"),
+            ("1032", "read-only"),
+            ("25006", "read-only"),
+            ("5", "locked"),
+            ("517", "locked"),
+            ("55P03", "locked"),
+            ("10", "fails"),
+            ("3338", "fails"),
+            ("26", "damaged"),
+            ("57P01", "going down"),
+            ("23505", "refuses"),
+        ] {
+            let told = Trouble { failure: SqlFailure::with_code(code) };
+            assert!(told.to_string().contains(words), "{code}: {told}");
+            assert!(std::error::Error::source(&told).is_some_and(|source| source.to_string().contains(code)));
+        }
+        assert_eq!(
+            Trouble { failure: SqlFailure::without_answer() }.to_string(),
+            "the database does not answer"
+        );
     }
 }

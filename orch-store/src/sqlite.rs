@@ -101,6 +101,7 @@ fn file_error(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Sto
 impl Sqlite {
     pub(crate) async fn new(options: SqliteOptions) -> Result<Self, StoreError> {
         let lock = lock(&options.path).await?;
+        refuse_lonely_log(&options.path)?;
         make_private(&options.path)?;
         Ok(Self { options, lock: Mutex::new(Some(lock)), unchecked_rows: AtomicUsize::new(0) })
     }
@@ -140,6 +141,19 @@ async fn lock(path: &Path) -> Result<File, StoreError> {
 }
 
 /// Makes the file where there is none, and takes it away from everyone but its owner. SQLite gives its log the same mode.
+/// A log without its database holds what was acknowledged last; a database that is made anew beside it would destroy it.
+fn refuse_lonely_log(path: &Path) -> Result<(), StoreError> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    if path.exists() || !log.metadata().is_ok_and(|log| log.len() > 0) {
+        return Ok(());
+    }
+    let doing = "it is missing while its log (-wal) is there; put it back, or take the log away";
+    let error = FileError { path: path.to_owned(), doing, source: io::ErrorKind::NotFound.into() };
+    Err(corrupt("the database file", error))
+}
+
 fn make_private(path: &Path) -> Result<(), StoreError> {
     let made = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
     match made {

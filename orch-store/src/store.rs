@@ -163,7 +163,10 @@ impl Store for SqlStore {
         let work = Work::of(base, group)?;
         let rows = work.rows();
         let begun = self.begin().await;
-        let (writing, transaction) = begun.map_err(|error| CommitError::NotWritten(Box::new(error)))?;
+        let (writing, transaction) = begun.map_err(|error| match error {
+            StoreError::Unavailable(cause) => CommitError::NotWritten(cause),
+            other => CommitError::NotWritten(Box::new(other)),
+        })?;
         let result = commit::run(&*self.engine, transaction, epoch, work).await;
         match &result {
             Ok(_) if self.engine.wrote(rows) => writing.tidy(Arc::clone(&self.engine)),

@@ -7,6 +7,7 @@ use orch_core::api::spec::ServiceSpec;
 
 use super::error::CliError;
 use super::output::Output;
+use crate::deploy_file;
 
 /// The longest file that is read, with a little over, so that longer ones are told from those that just fit.
 const MAX_BYTES: u64 = (1 << 20) + 1;
@@ -36,9 +37,9 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<(String, ServiceSpec)>, CliE
     for path in files {
         let name =
             if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-        let parsed = text(path)
+        let parsed = bytes(path)
             .map_err(|e| format!("{name}: {e}"))
-            .and_then(|text| crate::deploy_file::parse(&text).map_err(|error| error.in_file(&name)));
+            .and_then(|bytes| deploy_file::parse_bytes(&bytes).map_err(|error| error.in_file(&name)));
         match parsed {
             Err(problem) => problems.push(problem),
             Ok(specs) => {
@@ -54,12 +55,12 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Vec<(String, ServiceSpec)>, CliE
     if problems.is_empty() { Ok(services) } else { Err(CliError::failed(problems.join("\n"))) }
 }
 
-fn text(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
+fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)?;
+        std::io::stdin().lock().take(MAX_BYTES).read_to_end(&mut bytes)?;
     } else {
-        std::fs::File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
+        std::fs::File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
     }
-    Ok(text)
+    Ok(bytes)
 }

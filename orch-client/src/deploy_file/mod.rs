@@ -62,6 +62,29 @@ pub fn parse(text: &str) -> Result<Vec<ServiceSpec>, DeployFileError> {
     }
 }
 
+/// The services of a file, as its bytes stand on the disk.
+///
+/// # Errors
+/// As [`parse`]; and the place of the first byte that is not UTF-8.
+pub fn parse_bytes(bytes: &[u8]) -> Result<Vec<ServiceSpec>, DeployFileError> {
+    // Of what is too long, and so cut off by whoever read it, the length is the problem.
+    let bytes = &bytes[..bytes.len().min(node::MAX_BYTES + 1)];
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse(text),
+        Err(_) if bytes.len() > node::MAX_BYTES => Err(node::too_long()),
+        Err(error) => {
+            let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            let at = Position { line: before.matches('\n').count() + 1, column: line.chars().count() + 1 };
+            let byte = bytes[error.valid_up_to()];
+            Err(DeployFileError::one(
+                at,
+                format!("the byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"),
+            ))
+        }
+    }
+}
+
 /// A duration as deploy files write it: `500ms`, `10s`, `1m30s`.
 pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, &'static str> {
     reader::parse_nanos(text).map(|nanos| std::time::Duration::from_nanos(nanos.0))

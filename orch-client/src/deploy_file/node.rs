@@ -59,9 +59,8 @@ impl Node {
 
 /// The documents of a text, empty ones left out.
 pub(super) fn parse(text: &str) -> Result<Vec<Node>, DeployFileError> {
-    let start = Position { line: 1, column: 1 };
     if text.len() > MAX_BYTES {
-        return Err(DeployFileError::one(start, format!("the file is longer than {} MiB", MAX_BYTES >> 20)));
+        return Err(too_long());
     }
     let options = granit_parser::options! {
         emit_comments: false,
@@ -74,6 +73,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, DeployFileError> {
         tree.take(event, span)?;
     }
     Ok(tree.documents)
+}
+
+pub(super) fn too_long() -> DeployFileError {
+    let start = Position { line: 1, column: 1 };
+    DeployFileError::one(start, format!("the file is longer than {} MiB", MAX_BYTES >> 20))
 }
 
 fn syntax(error: &ScanError) -> DeployFileError {

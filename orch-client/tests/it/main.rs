@@ -5,6 +5,7 @@ mod agent;
 mod calls;
 mod cli;
 mod deploy_file;
+mod deploy_file_bad_input;
 mod examples;
 mod server;
 mod tls;

@@ -1,5 +1,7 @@
 //! Reading what a caller sent: strictly, with the path of what is wrong.
 
+mod unique;
+
 use serde::de::{Deserialize, Deserializer};
 
 use crate::command::{FieldPath, Rejection};
@@ -37,7 +39,7 @@ where
 /// Reads exactly one JSON value from the bytes of a request.
 ///
 /// # Errors
-/// As [`read`]; and where something follows the value.
+/// As [`read`]; and where something follows the value, or a key stands twice.
 pub fn read_json<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, Rejection> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = read(&mut deserializer)?;
@@ -48,7 +50,11 @@ pub fn read_json<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, Reject
             "exactly one JSON object",
         )
     })?;
-    Ok(value)
+    // Fields of ours are told by the reader itself; keys of the user's own are not.
+    match unique::first_repeated(bytes) {
+        Some(field) => Err(Rejection::invalid(field, "it stands twice", "each key once")),
+        None => Ok(value),
+    }
 }
 
 fn list(fields: &[FieldPath]) -> String {

@@ -191,7 +191,7 @@ pub enum ExecuteError {
     Unavailable {
         /// When.
         retry_after: Duration,
-        /// Why.
+        /// Why, in words that callers may be told.
         #[source]
         cause: BoxError,
     },

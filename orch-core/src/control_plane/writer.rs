@@ -37,6 +37,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 const CLOCK_EVERY: Duration = Duration::from_secs(5);
+const AGAIN: &str = "what the store holds is being read again";
+const UNWRITTEN: &str = "the store cannot be written";
 /// What share of its commit's duration a group's callers have to come back before the next group is formed without them.
 const SHARE_TO_RETURN: u32 = 10;
 const LONGEST_TO_RETURN: Duration = Duration::from_millis(2);
@@ -55,6 +57,8 @@ pub(super) struct Writer {
     dirty: Dirty,
     timers: Timers,
     mode: Mode,
+    /// Why the mode is not [`Mode::Writing`], for callers and for `readyz`.
+    why: String,
     pause: Duration,
     returning: Option<Returning>,
 }
@@ -93,6 +97,7 @@ impl Writer {
             dirty: Dirty::default(),
             timers: Timers::default(),
             mode: Mode::Writing,
+            why: String::new(),
             pause: FIRST_PAUSE,
             returning: None,
             shared,
@@ -276,15 +281,16 @@ impl Writer {
         match error {
             CommitError::NotWritten(cause) => {
                 metric::commit_failed("not_written");
-                tracing::warn!(error = %cause, pause = ?self.pause, "a group was not written");
-                let retry_after = self.pause_for(now, "the store cannot be written", Mode::Paused);
-                outcome.settle(&Settled::NotWritten { retry_after, cause: Cause::new(cause) });
+                tracing::warn!(error = %told(&*cause), pause = ?self.pause, "a group was not written");
+                let retry_after = self.pause_for(now, format!("{UNWRITTEN}: {cause}"), Mode::Paused);
+                outcome.settle(&Settled::NotWritten { retry_after, cause: Cause::new(self.why.as_str()) });
             }
             CommitError::Unknown(cause) => {
                 metric::commit_failed("unknown");
                 tracing::error!(error = %cause, "it is not known whether a group was written: loading again");
                 self.mode = Mode::Reopening(now);
-                self.shared.health.set(not_ready("what the store holds is being read again"));
+                self.why = AGAIN.to_owned();
+                self.shared.health.set(not_ready(&self.why));
                 outcome.settle(&Settled::Unknown { cause: Cause::new(cause) });
             }
             fenced @ CommitError::Fenced { .. } => {
@@ -316,10 +322,13 @@ impl Writer {
                 let commit = self.shared.parts.store.commit(self.epoch, base, &[]);
                 match self.in_limit(commit).await.unwrap_or_else(|| Err(no_answer())) {
                     Ok(_) => self.resume(),
-                    Err(CommitError::NotWritten(_)) => {
-                        self.pause_for(self.env.monotonic(), "the store cannot be written", Mode::Paused);
+                    Err(CommitError::NotWritten(cause)) => {
+                        self.pause_for(self.env.monotonic(), format!("{UNWRITTEN}: {cause}"), Mode::Paused);
                     }
-                    Err(CommitError::Unknown(_)) => self.mode = Mode::Reopening(self.env.monotonic()),
+                    Err(CommitError::Unknown(_)) => {
+                        self.mode = Mode::Reopening(self.env.monotonic());
+                        self.why = AGAIN.to_owned();
+                    }
                     Err(fenced @ CommitError::Fenced { .. }) => self.fence(&fenced),
                 }
             }
@@ -329,14 +338,18 @@ impl Writer {
                     Some(Ok((epoch, image))) => self.reload(epoch, image),
                     None => {
                         tracing::warn!("the store does not answer");
-                        self.pause_for(self.env.monotonic(), "the store does not answer", Mode::Reopening);
+                        self.pause_for(
+                            self.env.monotonic(),
+                            "the store does not answer".to_owned(),
+                            Mode::Reopening,
+                        );
                     }
                     Some(Err(error)) => {
                         tracing::warn!(%error, "the store could not be opened again");
                         let corrupt = matches!(error, StoreError::Corrupt { .. });
                         let what =
                             if corrupt { "the store cannot be read" } else { "the store is not there" };
-                        self.pause_for(self.env.monotonic(), what, Mode::Reopening);
+                        self.pause_for(self.env.monotonic(), what.to_owned(), Mode::Reopening);
                     }
                 }
             }
@@ -381,8 +394,7 @@ impl Writer {
         let now = self.env.monotonic();
         let (retry_after, cause) = match self.mode {
             Mode::Writing => return None,
-            Mode::Paused(until) => (until.since(now), "the store cannot be written at the moment"),
-            Mode::Reopening(until) => (until.since(now), "the store is being read again"),
+            Mode::Paused(until) | Mode::Reopening(until) => (until.since(now), self.why.as_str()),
             Mode::Fenced => (LONGEST_PAUSE, "another server has the right to write"),
         };
         Some(Settled::NotWritten { retry_after: retry_after.max(FIRST_PAUSE), cause: Cause::new(cause) })
@@ -397,11 +409,12 @@ impl Writer {
         self.pause = FIRST_PAUSE;
     }
 
-    fn pause_for(&mut self, now: Monotonic, why: &str, mode: fn(Monotonic) -> Mode) -> Duration {
+    fn pause_for(&mut self, now: Monotonic, why: String, mode: fn(Monotonic) -> Mode) -> Duration {
         let pause = self.pause;
         self.mode = mode(now + pause);
         self.pause = (pause * 2).min(LONGEST_PAUSE);
-        self.shared.health.set(not_ready(why));
+        self.shared.health.set(not_ready(&why));
+        self.why = why;
         pause
     }
 
@@ -424,6 +437,12 @@ fn no_answer() -> CommitError {
 
 fn not_ready(reason: &str) -> Health {
     Health::NotReady { reason: reason.to_owned() }
+}
+
+/// An error with what it comes from, for the log.
+fn told(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }
 
 /// Whether silence of a node would mean anything.

@@ -63,7 +63,8 @@ pub enum CommitError {
         /// The epoch that counts now.
         newest: Epoch,
     },
-    /// Nothing was written: callers are told to try again, and the writer goes on.
+    /// Nothing was written: callers are told to try again, and the writer goes on. They are told the cause in its own words
+    /// (`Display`), so it names no place and quotes no row; its sources go to the log.
     #[error("nothing was written")]
     NotWritten(#[source] BoxError),
     /// It cannot be told whether the group was written: open again before deciding anything more.

@@ -9,5 +9,6 @@ mod legacy_agent;
 mod logs;
 mod openapi;
 mod routes;
+mod store_faults;
 mod tls;
 mod world;

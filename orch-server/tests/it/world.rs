@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const REGISTRATION_TOKEN: &str = "a registration token of this test";
-const JWT_SECRET: &str = "the JWT secret of this test, 32 bytes and more";
+pub(crate) const JWT_SECRET: &str = "the JWT secret of this test, 32 bytes and more";
 
 pub(crate) struct World {
     pub(crate) control: ControlPlane,

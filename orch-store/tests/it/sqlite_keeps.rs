@@ -170,6 +170,19 @@ async fn a_file_that_is_no_database_is_called_corrupt() {
 }
 
 #[tokio::test]
+async fn a_log_without_its_file_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = crate::sqlite_file::path(&folder);
+    let log = folder.path().join("orch.db-wal");
+    std::fs::write(&log, "what was acknowledged last").unwrap();
+    let error = SqlStore::sqlite(SqliteOptions::new(&path)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+    assert!(reasons(&error).contains("missing while its log"), "{}", reasons(&error));
+    assert!(!path.exists());
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "what was acknowledged last");
+}
+
+#[tokio::test]
 async fn a_full_disk_is_said_and_got_over_without_a_restart() {
     let store =
         open(tempfile::tempdir().unwrap(), |options| options.with_pragma("max_page_count", "200")).await;

@@ -95,7 +95,10 @@ fn a_group_that_is_not_written_leaves_nothing_and_its_callers_may_repeat() {
     let call = harness.send(Put("a"));
     harness.settle();
     match call.take().unwrap() {
-        Err(ExecuteError::Unavailable { retry_after, .. }) => assert!(retry_after > Duration::ZERO),
+        Err(ExecuteError::Unavailable { retry_after, cause }) => {
+            assert!(retry_after > Duration::ZERO);
+            assert!(cause.to_string().starts_with("the store cannot be written: "), "{cause}");
+        }
         other => panic!("{other:?}"),
     }
     assert!(!harness.plane.health().is_ready());
