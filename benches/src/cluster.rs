@@ -1,32 +1,21 @@
 //! A whole cluster in this process on the real engine: control plane on SQLite, HTTP server, one agent.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use orch_agent::{Agent, AgentConfig, FileCache, NodeKey};
-use orch_auth::{
-    enrollment::StaticToken, jwt::NoUserAuth, key::ServerKey, roles::HierarchicalRoles,
-    token::TokenCredentials,
-};
+use orch_agent::AgentConfig;
 use orch_client::Client;
 use orch_core::api::endpoint::{CreateService, DeleteService, Nothing};
 use orch_core::api::service::SpecRequest;
-use orch_core::control_plane::{AgentConnection, ControlPlane};
-use orch_core::env::{EnvExt as _, SystemEnv};
 use orch_core::node::Resources;
 use orch_core::runtime::ContainerLabels;
-use orch_core::schedule::FilterAndScore;
-use orch_core::secret::Secret;
 use orch_core::service::ImageRef;
 use orch_runtime::docker::{DockerConfig, DockerRuntime, DockerSocket};
 use orch_runtime::testing::{build_demo_server, demo_image, import_demo_image};
-use orch_server::Server;
+use orch_server::local::LocalCluster;
 use orch_store::StoreUrl;
 use serde_json::json;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Engine, remove_labelled};
 use crate::timed::Timed;
@@ -40,11 +29,8 @@ pub(crate) struct Cluster {
     pub(crate) image: ImageRef,
     /// Containers that the agent creates and starts at the same time.
     pub(crate) start_concurrency: usize,
-    control: ControlPlane,
+    local: LocalCluster,
     docker: DockerRuntime,
-    stop: CancellationToken,
-    agent: JoinHandle<()>,
-    server: JoinHandle<()>,
     folder: tempfile::TempDir,
 }
 
@@ -61,45 +47,26 @@ impl Cluster {
         let image = demo_image(&format!("bench-{}", std::process::id()));
         import_demo_image(&docker, &program, &image, "bench").await?;
 
-        let env = SystemEnv::shared();
         let store = orch_store::open(&StoreUrl::Sqlite(folder.path().join("bench.db"))).await?;
-        let key = ServerKey::derive(&Secret::new(env.random32().map(|byte| format!("{byte:02x}")).concat()))?;
-        let control = ControlPlane::builder(env.clone(), store)
-            .users(Arc::new(NoUserAuth))
-            .authorizer(Arc::new(HierarchicalRoles))
-            .credentials(Arc::new(TokenCredentials::new(key.clone())))
-            .enrollment(Arc::new(StaticToken::open(key.clone())))
-            .scheduler(Arc::new(FilterAndScore))
-            .start()
-            .await?;
-        let server = Server::builder(control.clone(), key).bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
-        let url = format!("http://{}", server.address());
-        let stop = CancellationToken::new();
-        let server = tokio::spawn(server.run(stop.clone().cancelled_owned()));
         let runtime = Arc::new(Timed::new(Arc::new(docker.clone())));
         let cores = std::thread::available_parallelism()?.get() as u64;
         let config = AgentConfig::new("bench".parse()?, "127.0.0.1", Resources::new(cores * 1_000, 64 << 30));
         let start_concurrency = config.start_concurrency;
-        let agent =
-            Agent::builder(env, control.agent_api(AgentConnection::default()), runtime.clone(), config)
-                .key(Arc::new(NodeKey::load_or_create(&folder.path().join("node.key"))?))
-                .cache(Arc::new(FileCache::new(folder.path().join("desired.json"))))
-                .build();
-        let agent = tokio::spawn(agent.run(stop.child_token()));
-        let client = Client::builder().server(url).build()?;
-        let cluster =
-            Self { client, runtime, image, start_concurrency, control, docker, stop, agent, server, folder };
-        let registered = async || Ok(cluster.control.image().nodes().next().is_some());
-        if let Err(error) = until("the agent has registered", registered).await {
-            cluster.remove().await?;
-            return Err(error);
-        }
-        Ok(cluster)
+        let local = LocalCluster::builder().store(store).folder(folder.path()).node(config, runtime.clone());
+        let local = match local.start().await {
+            Ok(local) => local,
+            Err(error) => {
+                docker.remove_image(&image).await?;
+                return Err(error.into());
+            }
+        };
+        let client = Client::builder().server(local.url()).build()?;
+        Ok(Self { client, runtime, image, start_concurrency, local, docker, folder })
     }
 
     /// The label that all containers of this cluster bear.
     pub(crate) fn label(&self) -> String {
-        format!("{}={}", ContainerLabels::CLUSTER, self.control.image().id())
+        format!("{}={}", ContainerLabels::CLUSTER, self.local.control().image().id())
     }
 
     /// Posts a service of the demo image; answers its id. Its containers have no ports and no health check.
@@ -149,10 +116,7 @@ impl Cluster {
     /// Removes everything that was made, whatever state it is in.
     pub(crate) async fn remove(self) -> anyhow::Result<()> {
         let label = self.label();
-        self.stop.cancel();
-        let _ = self.agent.await;
-        let _ = self.server.await;
-        self.control.shutdown().await;
+        self.local.stop().await;
         remove_labelled(&label).await?;
         self.docker.remove_image(&self.image).await?;
         self.folder.close()?;

@@ -12,13 +12,14 @@ use orch_auth::roles::HierarchicalRoles;
 use orch_auth::secrets::FileSecrets;
 use orch_auth::token::TokenCredentials;
 use orch_core::control_plane::ControlPlane;
-use orch_core::env::{EnvExt as _, SharedEnv, SystemEnv};
+use orch_core::env::{SharedEnv, SystemEnv};
 use orch_core::identity::UserAuthenticator;
 use orch_core::schedule::FilterAndScore;
 use orch_core::secret::Secret;
 use orch_core::store::{MemoryStore, Store};
 
 use crate::config::Config;
+use crate::local::fresh_secret;
 use crate::server::Server;
 use crate::tls::ServerTls;
 
@@ -134,9 +135,8 @@ fn server_key(config: &Config, env: &SharedEnv) -> Result<ServerKey, DaemonError
     if let Some(secret) = &config.secret_key {
         return derive(secret);
     }
-    let fresh = || Secret::new(env.random32().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     if config.dev {
-        return derive(&fresh());
+        return derive(&fresh_secret(env));
     }
     make_folder(&config.data_dir)?;
     let path = config.data_dir.join("secret.key");
@@ -145,7 +145,7 @@ fn server_key(config: &Config, env: &SharedEnv) -> Result<ServerKey, DaemonError
     match std::fs::read_to_string(&path) {
         Ok(text) => derive(&Secret::new(text.trim().to_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let secret = fresh();
+            let secret = fresh_secret(env);
             write_once(&path, secret.expose().as_bytes()).map_err(|error| failed("writing", error))?;
             derive(&secret)
         }

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use orch_agent::{Agent, AgentConfig, NodeKey, machine};
-use orch_core::control_plane::{AgentConnection, ControlPlane};
+use orch_agent::{AgentConfig, machine};
+use orch_core::control_plane::ControlPlane;
 use orch_core::env::SystemEnv;
 use orch_core::name::NodeName;
-use orch_core::runtime::{ContainerRuntime, Owner, RuntimeError};
+use orch_core::runtime::ContainerRuntime;
 use orch_core::secret::Secret;
 use orch_runtime::docker::{DockerConfig, DockerRuntime, DockerSocket, InvalidDockerHost};
 use orch_runtime::process::{ProcessConfig, ProcessRuntime};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::DevRuntime;
+use crate::local::LocalNode;
 
 /// How long the end may take to remove containers, all of them together.
 const REMOVING: Duration = Duration::from_secs(30);
@@ -38,13 +36,9 @@ pub enum DevError {
 
 /// An agent that runs here, on this machine's runtime, as the cluster's only node.
 pub struct DevNode {
-    name: NodeName,
-    control: ControlPlane,
-    runtime: Arc<dyn ContainerRuntime>,
+    node: LocalNode,
     /// Of the process runtime: what it wrote goes with it.
     folder: Option<TempDir>,
-    agent: JoinHandle<()>,
-    stop: CancellationToken,
 }
 
 impl DevNode {
@@ -87,62 +81,31 @@ impl DevNode {
         }
         let name = machine::host_name().and_then(|name| name.parse().ok());
         let name: NodeName = name.unwrap_or_else(|| "local-node".parse().expect("a fit name"));
-        let mut config = AgentConfig::new(name.clone(), "127.0.0.1", machine::capacity()?);
+        let mut config = AgentConfig::new(name, "127.0.0.1", machine::capacity()?);
         config.token = token;
-        let api = control.agent_api(AgentConnection::default());
-        let agent = Agent::builder(SystemEnv::shared(), api, Arc::clone(&runtime), config)
-            .key(Arc::new(NodeKey::generate()?))
-            .build();
-        let stop = CancellationToken::new();
-        let agent = tokio::spawn(agent.run(stop.clone()));
-        Ok(Self { name, control: control.clone(), runtime, folder, agent, stop })
+        let node = LocalNode::start(control, SystemEnv::shared(), config, runtime, None)?;
+        Ok(Self { node, folder })
     }
 
     /// The node's name: the host's.
     #[must_use]
     pub const fn name(&self) -> &NodeName {
-        &self.name
+        self.node.name()
     }
 
     /// Ends the agent and removes the containers of its node: nobody would ever come back for them. To be called while the
     /// control plane still answers.
     pub async fn stop(self) {
-        self.stop.cancel();
-        if let Err(error) = self.agent.await {
-            tracing::error!(%error, "the agent ended badly");
-        }
-        let image = self.control.image();
-        if let Some(node) = image.node_named(&self.name) {
-            let owner = Owner { cluster: image.id(), node: node.id };
-            match tokio::time::timeout(REMOVING, remove_all(&*self.runtime, &owner)).await {
-                Ok(Ok(0)) => {}
-                Ok(Ok(removed)) => {
-                    tracing::info!(removed, "the containers of the throw-away cluster are removed")
-                }
-                Ok(Err(error)) => tracing::error!(
-                    %error, cluster = %owner.cluster,
-                    "containers of the throw-away cluster may be left"
-                ),
-                Err(_) => {
-                    tracing::error!(cluster = %owner.cluster, "removing containers took too long; some are left")
-                }
+        let owner = self.node.owner();
+        let cluster = owner.map(|owner| owner.cluster.to_string()).unwrap_or_default();
+        match tokio::time::timeout(REMOVING, self.node.remove()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(removed)) => tracing::info!(removed, "the containers of the throw-away cluster are removed"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, cluster, "containers of the throw-away cluster may be left")
             }
+            Err(_) => tracing::error!(cluster, "removing containers took too long; some are left"),
         }
         drop(self.folder);
-    }
-}
-
-/// Removes until a list shows none: a call that the agent gave up may have made one more meanwhile.
-async fn remove_all(runtime: &dyn ContainerRuntime, owner: &Owner) -> Result<usize, RuntimeError> {
-    let mut removed = 0;
-    loop {
-        let left = runtime.list(owner).await?;
-        if left.is_empty() {
-            return Ok(removed);
-        }
-        removed += left.len();
-        for result in join_all(left.iter().map(|container| runtime.remove(&container.id))).await {
-            result?;
-        }
     }
 }

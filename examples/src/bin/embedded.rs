@@ -3,41 +3,21 @@
 
 use std::sync::Arc;
 
-use orch_agent::{Agent, AgentConfig};
-use orch_auth::{
-    enrollment::StaticToken, jwt::NoUserAuth, key::ServerKey, roles::HierarchicalRoles,
-    token::TokenCredentials,
-};
-use orch_core::control_plane::{AgentConnection, ControlPlane};
+use orch_agent::AgentConfig;
 use orch_core::identity::{Scope, UserProof};
 use orch_core::name::Namespace;
-use orch_core::{
-    api, command, env::SystemEnv, node::Resources, schedule::FilterAndScore, secret::Secret,
-    store::MemoryStore,
-};
+use orch_core::{api, command, node::Resources};
 use orch_runtime::process::{ProcessConfig, ProcessRuntime};
-use tokio_util::sync::CancellationToken;
+use orch_server::local::LocalCluster;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    // The orchestrator. The runtime, the store and each part of the control plane are traits: bring your own.
     let folder = tempfile::tempdir()?;
-
-    // The orchestrator. Each part is a trait object: bring your own.
-    let env = SystemEnv::shared();
-    let key = ServerKey::derive(&Secret::new("a secret of at least sixteen bytes".to_owned()))?;
-    let control = ControlPlane::builder(env.clone(), Arc::new(MemoryStore::new()))
-        .users(Arc::new(NoUserAuth))
-        .authorizer(Arc::new(HierarchicalRoles))
-        .credentials(Arc::new(TokenCredentials::new(key.clone())))
-        .enrollment(Arc::new(StaticToken::open(key)))
-        .scheduler(Arc::new(FilterAndScore))
-        .start()
-        .await?;
-    let runtime = Arc::new(ProcessRuntime::new(ProcessConfig { state_dir: folder.path().to_owned() })?);
+    let runtime = ProcessRuntime::new(ProcessConfig { state_dir: folder.path().to_owned() })?;
     let node = AgentConfig::new("here".parse()?, "127.0.0.1", Resources::new(2_000, 1 << 30));
-    let stop = CancellationToken::new();
-    let agent = Agent::builder(env, control.agent_api(AgentConnection::default()), runtime, node).build();
-    let agent = tokio::spawn(agent.run(stop.clone()));
+    let cluster = LocalCluster::builder().node(node, Arc::new(runtime)).start().await?;
+    let control = cluster.control();
 
     // A service: two processes that sleep.
     let spec: api::spec::ServiceSpec = serde_json::from_value(serde_json::json!({
@@ -76,8 +56,6 @@ async fn main() -> anyhow::Result<()> {
             view.cluster().tasks_of_service(service.id).all(|task| !task.occupies_node()).then_some(())
         })
         .await;
-    stop.cancel();
-    agent.await?;
-    control.shutdown().await;
+    cluster.remove().await?;
     Ok(())
 }

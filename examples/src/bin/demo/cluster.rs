@@ -1,33 +1,21 @@
 //! The whole cluster in one process: control plane on SQLite, HTTP server, agent.
 
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use orch_agent::{Agent, AgentConfig, FileCache, NodeKey};
-use orch_auth::{
-    enrollment::StaticToken, jwt::NoUserAuth, key::ServerKey, roles::HierarchicalRoles,
-    token::TokenCredentials,
-};
+use orch_agent::AgentConfig;
 use orch_client::Client;
 use orch_core::api::spec::ServiceSpec;
-use orch_core::control_plane::{AgentConnection, ControlPlane};
-use orch_core::env::{EnvExt as _, SystemEnv};
-use orch_core::id::NodeId;
 use orch_core::node::Resources;
 use orch_core::runtime::{ContainerId, ContainerRuntime, Owner};
-use orch_core::schedule::FilterAndScore;
-use orch_core::secret::Secret;
 use orch_core::service::StopPolicy;
 use orch_runtime::docker::{DockerConfig, DockerRuntime};
 use orch_runtime::process::{ProcessConfig, ProcessRuntime};
 use orch_runtime::testing::{build_demo_server, demo_image, import_demo_image};
-use orch_server::Server;
+use orch_server::local::LocalCluster;
 use orch_store::StoreUrl;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::show::Show;
 
@@ -45,9 +33,7 @@ pub(crate) struct Cluster {
     engine: Engine,
     runtime: Arc<dyn ContainerRuntime>,
     owner: Owner,
-    stop: CancellationToken,
-    agent: JoinHandle<()>,
-    server: JoinHandle<()>,
+    local: LocalCluster,
     folder: tempfile::TempDir,
 }
 
@@ -64,33 +50,16 @@ impl Cluster {
 
         show.chapter("Start a control plane and an agent in this process");
         let began = std::time::Instant::now();
-        let env = SystemEnv::shared();
         let store = orch_store::open(&StoreUrl::Sqlite(folder.path().join("orch.db"))).await?;
-        let key = ServerKey::derive(&Secret::new(env.random32().map(|byte| format!("{byte:02x}")).concat()))?;
-        let control = ControlPlane::builder(env.clone(), store)
-            .users(Arc::new(NoUserAuth))
-            .authorizer(Arc::new(HierarchicalRoles))
-            .credentials(Arc::new(TokenCredentials::new(key.clone())))
-            .enrollment(Arc::new(StaticToken::open(key.clone())))
-            .scheduler(Arc::new(FilterAndScore))
-            .start()
-            .await?;
-        let server = Server::builder(control.clone(), key).bind((Ipv4Addr::LOCALHOST, 0).into()).await?;
-        let url = format!("http://{}", server.address());
-        let stop = CancellationToken::new();
-        let server = tokio::spawn(server.run(stop.clone().cancelled_owned()));
         let config = AgentConfig::new("demo".parse()?, "127.0.0.1", Resources::new(4_000, 4 << 30));
-        let agent =
-            Agent::builder(env, control.agent_api(AgentConnection::default()), Arc::clone(&runtime), config)
-                .key(Arc::new(NodeKey::load_or_create(&folder.path().join("node.key"))?))
-                .cache(Arc::new(FileCache::new(folder.path().join("desired.json"))))
-                .build();
-        let agent = tokio::spawn(agent.run(stop.child_token()));
+        let local = LocalCluster::builder().store(store).folder(folder.path());
+        let local = local.node(config, Arc::clone(&runtime)).start().await?;
+        let url = local.url();
         let client = Client::builder().server(url.clone()).build()?;
-        let owner = Owner { cluster: control.image().id(), node: registered(&control).await? };
+        let owner = local.nodes().first().and_then(|node| node.owner()).context("the node is not known")?;
         println!("listening on {url}");
         show.took("start control plane and agent", began);
-        Ok(Self { client, url, engine, runtime, owner, stop, agent, server, folder })
+        Ok(Self { client, url, engine, runtime, owner, local, folder })
     }
 
     /// The image's name, in that version.
@@ -145,12 +114,7 @@ impl Cluster {
     /// Removes everything that was made. What a story that was cut off left behind goes, too.
     pub(crate) async fn remove(self, show: &mut Show) -> anyhow::Result<()> {
         show.chapter("Remove everything that was made");
-        self.stop.cancel();
-        let _ = self.agent.await;
-        let _ = self.server.await;
-        for container in self.runtime.list(&self.owner).await? {
-            self.runtime.remove(&container.id).await?;
-        }
+        self.local.remove().await?;
         if let Engine::Docker(docker) = &self.engine {
             for version in ["1", "2"] {
                 docker.remove_image(&demo_image(version)).await?;
@@ -159,17 +123,6 @@ impl Cluster {
         self.folder.close()?;
         Ok(())
     }
-}
-
-/// The node, once its agent has registered.
-async fn registered(control: &ControlPlane) -> anyhow::Result<NodeId> {
-    for _ in 0..200 {
-        if let Some(node) = control.image().nodes().next() {
-            return Ok(node.id);
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    anyhow::bail!("the agent did not register within 10 s")
 }
 
 async fn engine(program: &Path, folder: &Path) -> anyhow::Result<(Engine, Arc<dyn ContainerRuntime>)> {
