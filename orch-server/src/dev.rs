@@ -100,7 +100,9 @@ impl DevNode {
         let cluster = owner.map(|owner| owner.cluster.to_string()).unwrap_or_default();
         match tokio::time::timeout(REMOVING, self.node.remove()).await {
             Ok(Ok(0)) => {}
-            Ok(Ok(removed)) => tracing::info!(removed, "the containers of the throw-away cluster are removed"),
+            Ok(Ok(removed)) => {
+                tracing::info!(removed, "the containers of the throw-away cluster are removed")
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, cluster, "containers of the throw-away cluster may be left")
             }
