@@ -36,7 +36,7 @@ test-long: setup ## loops that take longer than a change should wait for
 	$(MAKE) sim SEEDS=5000
 
 bench: ## figures, as ratios against references in the same run
-	$(CARGO) build --quiet --release -p orch-server -p orch-agent # measured by `footprint`
+	$(CARGO) build --quiet --release -p orch-server -p orch-agent -p orch-client # measured by `footprint` and `cli`
 	$(CARGO) run --quiet --release -p orch-bench -- all
 
 STATIC := $(shell uname -m)-unknown-linux-gnu

@@ -6,18 +6,22 @@ use std::time::Duration;
 use anyhow::Context as _;
 use orch_agent::AgentConfig;
 use orch_client::Client;
-use orch_core::api::endpoint::{CreateService, DeleteService, Nothing};
+use orch_core::api::apply::ApplyQuery;
+use orch_core::api::endpoint::{CreateService, DeleteService, Nothing, UpdateService};
 use orch_core::api::service::SpecRequest;
 use orch_core::node::Resources;
 use orch_core::runtime::ContainerLabels;
-use orch_core::service::ImageRef;
+use orch_core::service::{ImageRef, Version};
+use orch_core::task::{Task, TaskStatus};
+use orch_core::time::Timestamp;
 use orch_runtime::docker::{DockerConfig, DockerRuntime, DockerSocket};
 use orch_runtime::testing::{build_demo_server, demo_image, import_demo_image};
 use orch_server::local::LocalCluster;
 use orch_store::StoreUrl;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::engine::{Engine, remove_labelled};
+use crate::report::now;
 use crate::timed::Timed;
 
 /// How long anything is waited for.
@@ -69,19 +73,59 @@ impl Cluster {
         format!("{}={}", ContainerLabels::CLUSTER, self.local.control().image().id())
     }
 
-    /// Posts a service of the demo image; answers its id. Its containers have no ports and no health check.
-    pub(crate) async fn post(&self, name: &str, replicas: u32, restart: &str) -> anyhow::Result<String> {
+    /// A service of the demo image. Its containers have no ports and no health check.
+    pub(crate) fn spec(&self, name: &str, replicas: u32, restart: &str) -> Value {
         let share = json!({ "cpu": CPU_MILLIS, "memory": MEMORY });
-        let spec = serde_json::from_value(json!({
+        json!({
             "name": name,
             "image": self.image.to_string(),
             "replicas": replicas,
             "resource_requirements": { "requests": share, "limits": share },
             "restart_policy": { "condition": restart },
             "stop_signal": "SIGKILL",
-        }))?;
-        let body = SpecRequest { spec };
+        })
+    }
+
+    /// Posts such a service; answers its id.
+    pub(crate) async fn post(&self, name: &str, replicas: u32, restart: &str) -> anyhow::Result<String> {
+        self.create(self.spec(name, replicas, restart)).await
+    }
+
+    /// Posts a service; answers its id.
+    pub(crate) async fn create(&self, spec: Value) -> anyhow::Result<String> {
+        let body = SpecRequest { spec: serde_json::from_value(spec)? };
         Ok(self.client.call::<CreateService>(&[], &Nothing {}, &body).await?.service.id)
+    }
+
+    /// Changes a service to that.
+    pub(crate) async fn update(&self, service: &str, spec: Value) -> anyhow::Result<()> {
+        let body = SpecRequest { spec: serde_json::from_value(spec)? };
+        self.client.call::<UpdateService>(&[service], &ApplyQuery::default(), &body).await?;
+        Ok(())
+    }
+
+    /// Whether all there is of a service are so many running tasks of that version. Asked of the control plane: the engine has
+    /// enough to do.
+    pub(crate) fn all_run(&self, service: &str, version: u32, count: u32) -> bool {
+        let image = self.local.control().image();
+        let Ok(id) = service.parse() else { return false };
+        let there = image.tasks_of_service(id).filter(|task| task.status != TaskStatus::Removed);
+        let there: Vec<_> = there.collect();
+        let runs = |task: &Task| task.version == Version(version) && task.status.is_running();
+        there.len() == count as usize && there.iter().all(|task| runs(task))
+    }
+
+    /// Waits until the control plane knows that so many tasks run; answers when.
+    pub(crate) async fn reported(&self, count: u32) -> anyhow::Result<Timestamp> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let image = self.local.control().image();
+            if image.tasks().filter(|task| task.status.is_running()).count() == count as usize {
+                return Ok(now());
+            }
+            anyhow::ensure!(tokio::time::Instant::now() < deadline, "not all reported after {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Deletes a service and waits until its containers are gone.

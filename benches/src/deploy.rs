@@ -35,7 +35,7 @@ impl Default for Options {
 }
 
 /// The label of the bare loop's containers.
-fn label() -> (&'static str, String) {
+pub(crate) fn label() -> (&'static str, String) {
     ("orch-bench.bare", std::process::id().to_string())
 }
 
@@ -63,6 +63,23 @@ struct Deployed {
     wake: f64,
     create: f64,
     start: f64,
+    /// From the last start's answer until the control plane knew that all run.
+    report: f64,
+}
+
+impl Deployed {
+    /// The phases in milliseconds of the whole: creates and starts as many side by side as the agent makes.
+    fn shares(&self, containers: u32, side_by_side: usize) -> [(&'static str, f64); 5] {
+        let turns = f64::from(containers.div_ceil(u32::try_from(side_by_side).unwrap_or(u32::MAX)));
+        let (create, start) = (self.create * turns, self.start * turns);
+        [
+            ("commit", self.commit),
+            ("wake", self.wake),
+            ("create", create),
+            ("start", start),
+            ("report", self.report),
+        ]
+    }
 }
 
 async fn measure(cluster: &Cluster, options: &Options, swarm: Option<&Swarm>) -> anyhow::Result<Report> {
@@ -86,6 +103,19 @@ async fn measure(cluster: &Cluster, options: &Options, swarm: Option<&Swarm>) ->
     let of = |pick: fn(&Deployed) -> f64| median(ours.iter().map(pick).collect());
     // Each against its neighbour in time: what else the machine does weighs on both.
     let ratio = median(ours.iter().zip(&bare).map(|(ours, bare)| ours.whole / bare).collect());
+    let typical = Deployed {
+        whole: of(|deployed| deployed.whole),
+        commit: of(|deployed| deployed.commit),
+        wake: of(|deployed| deployed.wake),
+        create: of(|deployed| deployed.create),
+        start: of(|deployed| deployed.start),
+        report: of(|deployed| deployed.report),
+    };
+    let shares = typical.shares(options.containers, cluster.start_concurrency);
+    let largest = shares.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    let largest = largest.map_or_else(String::new, |(name, took)| {
+        format!("{name}, {:.0} % of the whole", took / typical.whole * 100.0)
+    });
     let mut report = Report::new("deploy");
     #[expect(clippy::cast_precision_loss, reason = "a count for people")]
     report
@@ -98,6 +128,8 @@ async fn measure(cluster: &Cluster, options: &Options, swarm: Option<&Swarm>) ->
         .figure("wake", of(|deployed| deployed.wake) * 1e3, "ms")
         .figure("create", of(|deployed| deployed.create) * 1e3, "ms")
         .figure("start", of(|deployed| deployed.start) * 1e3, "ms")
+        .figure("report", of(|deployed| deployed.report) * 1e3, "ms")
+        .text("largest_phase", largest)
         .figure("ratio_of_pairs", ratio, "×")
         .held("ratio_engine", of(|deployed| deployed.whole) / median(bare), "×", Goal::AtMost(1.15));
     if swarm.is_some() {
@@ -117,7 +149,7 @@ async fn round_of_ours(cluster: &Cluster, count: u32, round: u32) -> anyhow::Res
     let posted = now();
     let service = cluster.post(&format!("bench-{round}"), count, "never").await?;
     let answered = now();
-    let ids = cluster.running(count as usize).await?;
+    let (ids, reported) = tokio::try_join!(cluster.running(count as usize), cluster.reported(count))?;
     let last = last_start(ids).await?;
     let notes = cluster.runtime.take();
     cluster.delete(&service).await?;
@@ -129,7 +161,12 @@ async fn round_of_ours(cluster: &Cluster, count: u32, round: u32) -> anyhow::Res
         wake: between(answered, first),
         create: typical(&notes, What::Create),
         start: typical(&notes, What::Start),
+        report: between(answered_last(&notes).context("a container was started")?, reported),
     })
+}
+
+fn answered_last(notes: &[Noted]) -> Option<Timestamp> {
+    notes.iter().filter(|noted| noted.what == What::Start).map(|noted| noted.answered).max()
 }
 
 fn typical(notes: &[Noted], what: What) -> f64 {
@@ -174,7 +211,7 @@ async fn bare_round(cluster: &Cluster, count: u32, round: u32) -> anyhow::Result
 }
 
 /// What the agent sends for such a service, word for word but for the identity in labels and host name.
-fn options_of(cluster: &Cluster) -> Value {
+pub(crate) fn options_of(cluster: &Cluster) -> Value {
     let (key, value) = label();
     let mut labels = serde_json::Map::from_iter([(key.to_owned(), json!(value))]);
     // The agent's containers have nine labels.

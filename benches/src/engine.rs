@@ -93,6 +93,11 @@ impl Engine {
         self.call(Method::POST, &format!("/containers/{id}/start"), None).await.map(drop)
     }
 
+    /// By its own stop signal, within its own grace.
+    pub(crate) async fn stop(&mut self, id: &str) -> anyhow::Result<()> {
+        self.call(Method::POST, &format!("/containers/{id}/stop"), None).await.map(drop)
+    }
+
     pub(crate) async fn kill(&mut self, id: &str) -> anyhow::Result<()> {
         self.call(Method::POST, &format!("/containers/{id}/kill"), None).await.map(drop)
     }

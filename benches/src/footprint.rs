@@ -2,7 +2,7 @@
 //! memory; server and agent that are measured are the programs built beside this one.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -119,15 +119,20 @@ async fn measure(options: &Options) -> anyhow::Result<Report> {
 
 /// A daemon of this build, which ends with its handle.
 fn daemon(name: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(beside(name, name)?);
+    command.kill_on_drop(true);
+    Ok(command)
+}
+
+/// A program of this build.
+pub(crate) fn beside(name: &str, package: &str) -> anyhow::Result<PathBuf> {
     let beside = std::env::current_exe()?.with_file_name(name);
     anyhow::ensure!(
         beside.exists(),
-        "{} is not there: build it first, in the same profile: cargo build --release -p {name}",
+        "{} is not there: build it first, in the same profile: cargo build --release -p {package}",
         beside.display()
     );
-    let mut command = Command::new(beside);
-    command.kill_on_drop(true);
-    Ok(command)
+    Ok(beside)
 }
 
 fn free_address() -> anyhow::Result<String> {

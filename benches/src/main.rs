@@ -1,6 +1,7 @@
 //! `orch-bench`: figures of orch as ratios against references measured in the same run.
 #![forbid(unsafe_code)]
 
+mod cli;
 mod cluster;
 mod commit;
 mod deploy;
@@ -10,6 +11,7 @@ mod place;
 mod quiet;
 mod report;
 mod restart;
+mod rollout;
 mod swarm;
 mod timed;
 
@@ -42,6 +44,10 @@ enum What {
     Restart(restart::Options),
     /// Memory and processor time of the daemons, which are built beside this program.
     Footprint(footprint::Options),
+    /// A rolling update, against the engine's own time for the same stops and starts. Needs a Docker Engine.
+    Rollout(rollout::Options),
+    /// How long the command takes to start, and to list many services. It is built beside this program.
+    Cli(cli::Options),
     /// All of them, with their defaults.
     All,
 }
@@ -57,14 +63,18 @@ fn main() -> anyhow::Result<()> {
         What::Deploy(options) => one(deploy::run(&options)),
         What::Restart(options) => one(restart::run(&options)),
         What::Footprint(options) => one(footprint::run(&options)),
+        What::Rollout(options) => one(rollout::run(&options)),
+        What::Cli(options) => one(cli::run(&options)),
         // Each is printed as soon as it is there.
         What::All => {
-            let all: [Run; 5] = [
+            let all: [Run; 7] = [
                 || place::run(&Default::default()),
                 || commit::run(&Default::default()),
                 || deploy::run(&Default::default()),
                 || restart::run(&Default::default()),
                 || footprint::run(&Default::default()),
+                || rollout::run(&Default::default()),
+                || cli::run(&Default::default()),
             ];
             all.into_iter().try_for_each(|run| one(run()))
         }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 pub(crate) struct Report {
     name: &'static str,
     figures: Vec<Figure>,
+    texts: Vec<(&'static str, String)>,
 }
 
 struct Figure {
@@ -29,11 +30,17 @@ pub(crate) enum Goal {
 
 impl Report {
     pub(crate) const fn new(name: &'static str) -> Self {
-        Self { name, figures: Vec::new() }
+        Self { name, figures: Vec::new(), texts: Vec::new() }
     }
 
     pub(crate) fn figure(&mut self, name: &'static str, value: f64, unit: &'static str) -> &mut Self {
         self.figures.push(Figure { name, value, unit, goal: None });
+        self
+    }
+
+    /// What is no number.
+    pub(crate) fn text(&mut self, name: &'static str, text: String) -> &mut Self {
+        self.texts.push((name, text));
         self
     }
 
@@ -53,6 +60,7 @@ impl Report {
         if as_json {
             let mut line = Map::from_iter([("bench".to_owned(), json!(self.name))]);
             line.extend(self.figures.iter().map(|figure| (figure.name.to_owned(), json!(figure.value))));
+            line.extend(self.texts.iter().map(|(name, text)| ((*name).to_owned(), json!(text))));
             println!("{}", serde_json::to_string(&Value::Object(line))?);
             return Ok(());
         }
@@ -69,6 +77,9 @@ impl Report {
                 }
             };
             table.add_row(vec![figure.name.to_owned(), round(figure.value), figure.unit.to_owned(), goal]);
+        }
+        for (name, text) in &self.texts {
+            table.add_row(vec![(*name).to_owned(), text.clone(), String::new(), String::new()]);
         }
         println!("{table}\n");
         Ok(())
