@@ -18,5 +18,6 @@ mod processes;
 mod secrets;
 mod site;
 mod specs;
+mod stats;
 mod streams;
 mod tls;

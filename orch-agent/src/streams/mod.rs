@@ -2,6 +2,7 @@
 
 mod exec;
 mod lines;
+mod stats;
 
 use std::io;
 
@@ -39,6 +40,7 @@ async fn serve(shared: &Shared, request: StreamRequest) {
         StreamKind::Logs(options) => open(shared, &session.owner, &request, options).await,
         StreamKind::Lines(wanted) => lines::open(shared, &session.owner, request.task, wanted).await,
         StreamKind::Exec(command) => exec::open(shared, &session, &request, command).await,
+        StreamKind::Stats(wanted) => stats::open(shared, &session.owner, wanted).await,
     };
     // A failure goes down the stream, so that whoever waits learns of it at once.
     let stream = match opened {

@@ -14,6 +14,7 @@ mod exec;
 mod global;
 mod history;
 mod logs;
+mod man;
 mod namespace;
 mod node;
 mod output;
@@ -24,6 +25,7 @@ mod rollback;
 mod rollout;
 mod scale;
 mod service;
+mod stats;
 mod token;
 mod validate;
 mod version;
@@ -87,6 +89,10 @@ enum Verb {
     Why(why::Args),
     /// What containers print
     Logs(logs::Args),
+    /// What containers use: processor, memory, network, disk
+    Stats(stats::Args),
+    /// The same, again and again, the busiest first
+    Top(stats::TopArgs),
     /// Run a command inside a container
     Exec(exec::Args),
     /// What happened
@@ -106,6 +112,8 @@ enum Verb {
     Whoami,
     /// Print a completion script for a shell
     Completion(completion::Args),
+    /// Write the manual pages of this command and of each of its verbs
+    Man(man::Args),
 }
 
 /// Runs the command with this process's arguments.
@@ -143,6 +151,7 @@ fn dispatch(cli: Cli, out: &Output) -> Result<(), CliError> {
         Verb::Validate(args) => return validate::run(args, out),
         Verb::Token(verb) => return token::run(verb, out),
         Verb::Completion(args) => return completion::run(args),
+        Verb::Man(args) => return man::run(args, out),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -165,13 +174,17 @@ fn dispatch(cli: Cli, out: &Output) -> Result<(), CliError> {
             Verb::Endpoints(args) => endpoints::run(&client()?, &args, out).await,
             Verb::Why(args) => why::run(&client()?, &args, out).await,
             Verb::Logs(args) => logs::run(&client()?, &args, out).await,
+            Verb::Stats(args) => stats::run(&client()?, &args, out).await,
+            Verb::Top(args) => stats::top(&client()?, &args, out).await,
             Verb::Exec(args) => exec::run(&client()?, &args, out).await,
             Verb::Events(args) => events::run(&client()?, &args, out).await,
             Verb::Audit(args) => audit::run(&client()?, &args, out).await,
             Verb::Node(verb) => node::run(&client()?, &verb, out).await,
             Verb::Namespace(verb) => namespace::run(&client()?, &verb, out).await,
             Verb::Whoami => whoami::run(&client()?, out).await,
-            Verb::Validate(_) | Verb::Token(_) | Verb::Completion(_) => unreachable!("answered above"),
+            Verb::Validate(_) | Verb::Token(_) | Verb::Completion(_) | Verb::Man(_) => {
+                unreachable!("answered above")
+            }
         }
     })
 }

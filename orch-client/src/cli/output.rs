@@ -65,6 +65,22 @@ impl Output {
         self.raw(&text)
     }
 
+    /// The same in one line, for answers that follow each other.
+    pub(super) fn json_line(&self, value: &impl Serialize) -> Result<(), CliError> {
+        let text = serde_json::to_string(value).map_err(|e| CliError::failed(e.to_string()))?;
+        self.raw(&text)
+    }
+
+    /// Whether somebody looks at standard output.
+    pub(super) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// A control sequence of ours.
+    pub(super) fn control(&self, sequence: &str) -> Result<(), CliError> {
+        write!(io::stdout().lock(), "{sequence}").map_err(written)
+    }
+
     /// Rows under headings. Without rows: `empty` on standard error.
     pub(super) fn table(
         &self,

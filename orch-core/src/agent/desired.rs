@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::lines::LinesRequest;
+use super::stats::StatsRequest;
 use crate::cluster::Revision;
 use crate::id::{ClusterId, NodeId, ServiceId, TaskId};
 use crate::name::{Namespace, ServiceName};
@@ -100,4 +101,6 @@ pub enum StreamKind {
     /// A command inside its container, as [`ExecFrame`](crate::api::exec::ExecFrame)s. What it reads is got by
     /// [`AgentApi::input`](super::AgentApi::input), before the ticket is used up.
     Exec(ExecRequest),
+    /// What several of the node's tasks use: a JSON array of [`Measured`](super::Measured), and the end.
+    Stats(StatsRequest),
 }

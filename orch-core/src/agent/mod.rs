@@ -4,6 +4,7 @@ pub mod desired;
 pub mod error;
 pub mod lines;
 pub mod message;
+pub mod stats;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub use lines::{LinesRequest, NodeFrame};
 pub use message::{
     Authority, Directive, Heartbeat, HeartbeatAnswer, RegisterRequest, Registered, ReportAnswer, TaskVerdict,
 };
+pub use stats::{Measured, StatsRequest};
 
 use crate::id::TaskId;
 use crate::identity::Challenge;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Force, agent, apply, audit, deployment, discovery, event, exec, history, logs, namespace, node, openapi,
-    plan, service, task, version, why,
+    plan, service, stats, task, version, why,
 };
 use crate::identity::Action;
 
@@ -279,6 +279,8 @@ endpoints! {
     ListAudit = Get "/v1/audit", User(A::ReadAudit), (audit::AuditQuery, Nothing) => 200 audit::AuditAnswer, Prompt;
     /// The log of a task, or of all tasks of a service: lines of text.
     GetLogs = Get "/v1/logs", User(A::ReadLogs), (logs::LogsQuery, Nothing) => 200 Bytes, Stream;
+    /// What the running tasks of the namespace, of a service, or one task use, measured now over a second.
+    GetStats = Get "/v1/stats", User(A::ReadStats), (stats::StatsQuery, Nothing) => 200 stats::StatsAnswer, Prompt;
 
     /// Makes a namespace.
     CreateNamespace = Post "/v1/namespaces", User(A::ManageNamespaces), (Nothing, namespace::NamespaceRequest) => 201 namespace::NamespaceAnswer, Prompt;

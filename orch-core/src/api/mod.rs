@@ -24,6 +24,7 @@ pub mod quantity;
 mod schema;
 pub mod service;
 pub mod spec;
+pub mod stats;
 pub mod strict;
 pub mod task;
 pub mod time;

@@ -3,7 +3,7 @@
 //! A map. A call comes in through the handle (here, or [`local_agent`] for nodes, which [`authenticate`] lets in), is erased
 //! to a [`call`] and queued. The [`writer`] forms a [`group`] of calls, timers and touched services ([`dirty`], [`timers`]),
 //! commits it, and hands it to [`publish`], which shows it to readers ([`query`]), listeners ([`feed`]) and waiting polls
-//! ([`desired`]). Beside it: [`clock`], [`liveness`], [`streams`], [`logs`], [`history`], [`health`].
+//! ([`desired`]). Beside it: [`clock`], [`liveness`], [`streams`], [`logs`], [`stats`], [`history`], [`health`].
 
 use std::sync::Arc;
 
@@ -43,6 +43,7 @@ mod population;
 mod publish;
 pub mod query;
 mod shared;
+pub mod stats;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ pub use liveness::NodeLiveness;
 pub use logs::LogsError;
 pub use parts::{AgentConnection, Builder, NoSecrets, Parts, RequestOptions, StartError};
 pub use policy::ClusterPolicy;
+pub use stats::StatsError;
 
 /// A running control plane. Clones are handles on the same one; it ends by [`ControlPlane::shutdown`], or with the last.
 #[derive(Clone)]

@@ -38,6 +38,8 @@ queries! {
     PlanChanges: UpdateService;
     /// Logs.
     ReadLogs: ReadLogs;
+    /// What tasks use.
+    ReadStats: ReadStats;
     /// Events.
     ReadEvents: ReadEvents;
     /// Audit records.

@@ -76,6 +76,8 @@ actions! {
     DeleteService = "service.delete", Some(Role::Operator), Namespace;
     /// Read logs.
     ReadLogs = "logs.read", Some(Role::Viewer), Namespace;
+    /// Measure what tasks use: no more than logs tell, and so for viewers, too.
+    ReadStats = "stats.read", Some(Role::Viewer), Namespace;
     /// Run commands inside a task's container.
     ExecTask = "task.exec", Some(Role::Operator), Namespace;
     /// Read events.

@@ -191,18 +191,32 @@ pub trait ContainerChecks: Send + Sync {
     ) -> Result<CheckResult, RuntimeError>;
 }
 
-/// What a container uses now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// What a container has used since its start, and what it holds now. What a runtime cannot tell is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Thousandths of a core, over the last second or so.
-    pub cpu_millis: u64,
-    /// Bytes, without what the kernel can take back.
+    /// When it was measured.
+    pub at: Timestamp,
+    /// Time on processors, of all its threads together.
+    pub cpu: Duration,
+    /// Bytes held, without what the kernel can take back.
     pub memory_bytes: u64,
+    /// Bytes it may hold; without a limit of its own, what the node has.
+    pub memory_limit_bytes: Option<u64>,
+    /// Bytes that came over its networks.
+    pub received_bytes: Option<u64>,
+    /// Bytes that went out over them.
+    pub sent_bytes: Option<u64>,
+    /// Bytes read from disks.
+    pub read_bytes: Option<u64>,
+    /// Bytes written to them.
+    pub written_bytes: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
 }
 
 /// Measures containers.
 #[async_trait]
 pub trait ContainerStats: Send + Sync {
-    /// One measurement.
+    /// One measurement of a container that runs, at once; [`RuntimeError::Gone`] of one that does not. Cancel-safe.
     async fn usage(&self, container: &ContainerId) -> Result<Usage, RuntimeError>;
 }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod log;
+mod stats;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,8 +19,8 @@ use crate::env::{EnvExt as _, SharedEnv};
 use crate::id::TaskId;
 use crate::runtime::{
     CheckResult, ContainerChange, ContainerChecks, ContainerEvent, ContainerId, ContainerLabels,
-    ContainerLogs, ContainerRuntime, ContainerState, CreateRequest, ObservedContainer, Owner, PullProgress,
-    RuntimeError, RuntimeEvent, RuntimeInfo,
+    ContainerLogs, ContainerRuntime, ContainerState, ContainerStats, CreateRequest, ObservedContainer, Owner,
+    PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use crate::service::{ImageDigest, ImageRef, StopPolicy};
 use crate::task::Exit;
@@ -549,6 +550,10 @@ impl ContainerRuntime for FakeRuntime {
     }
 
     fn logs(&self) -> Option<&dyn ContainerLogs> {
+        Some(self)
+    }
+
+    fn stats(&self) -> Option<&dyn ContainerStats> {
         Some(self)
     }
 }

@@ -19,6 +19,7 @@ mod quiet;
 mod secrets;
 mod settings;
 mod socket;
+mod stats;
 mod version;
 mod volumes;
 
@@ -32,7 +33,8 @@ use futures_util::stream::BoxStream;
 use orch_core::id::TaskId;
 use orch_core::runtime::{
     ContainerChecks, ContainerExec, ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime,
-    CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
+    ContainerStats, CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent,
+    RuntimeInfo,
 };
 use orch_core::service::{ImageDigest, ImageRef, StopPolicy};
 use orch_core::task::Attempt;
@@ -201,6 +203,10 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     fn exec(&self) -> Option<&dyn ContainerExec> {
+        Some(self)
+    }
+
+    fn stats(&self) -> Option<&dyn ContainerStats> {
         Some(self)
     }
 }

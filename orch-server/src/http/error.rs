@@ -11,7 +11,7 @@ use orch_core::agent::AgentApiError;
 use orch_core::api::error::{ErrorBody, ErrorInfo, answer_to, status_of};
 use orch_core::command::{ExecuteError, Rejection};
 use orch_core::control_plane::history::EventsError;
-use orch_core::control_plane::{ExecError, LogsError};
+use orch_core::control_plane::{ExecError, LogsError, StatsError};
 use orch_core::identity::{AuthError, Denied};
 use orch_core::store::StoreError;
 
@@ -183,6 +183,18 @@ impl From<LogsError> for ApiError {
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message)
             },
             _ => Self::unavailable(message, None),
+        }
+    }
+}
+
+impl From<StatsError> for ApiError {
+    fn from(error: StatsError) -> Self {
+        let message = error.to_string();
+        match error {
+            StatsError::NoTask(_) | StatsError::NoService(_) => {
+                Self::new(StatusCode::NOT_FOUND, "not_found", message)
+            }
+            _ => Self::new(StatusCode::BAD_REQUEST, "invalid_argument", message),
         }
     }
 }

@@ -80,6 +80,7 @@ fn routes() -> Routes {
         .mount::<ep::ListEvents, _>(h::history::events)
         .mount::<ep::ListAudit, _>(h::history::audit)
         .mount::<ep::GetLogs, _>(h::logs::logs)
+        .mount::<ep::GetStats, _>(h::stats::get)
         .mount::<ep::CreateNamespace, _>(h::namespaces::create)
         .mount::<ep::ListNamespaces, _>(h::namespaces::list)
         .mount::<ep::DeleteNamespace, _>(h::namespaces::delete)

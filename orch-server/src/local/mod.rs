@@ -107,8 +107,11 @@ pub enum LocalClusterError {
         source: NodeKeyError,
     },
     /// A node's agent was not taken in.
-    #[error("node `{0}` did not register within {} s", REGISTERING.as_secs())]
-    NotRegistered(NodeName),
+    #[error("node `{node}` did not register within {} s", REGISTERING.as_secs())]
+    NotRegistered {
+        /// Which node.
+        node: NodeName,
+    },
 }
 
 impl LocalCluster {
@@ -269,7 +272,7 @@ impl LocalCluster {
         }
         for node in &self.nodes {
             if !node.registered(REGISTERING).await {
-                return Err(LocalClusterError::NotRegistered(node.name().clone()));
+                return Err(LocalClusterError::NotRegistered { node: node.name().clone() });
             }
         }
         Ok(())

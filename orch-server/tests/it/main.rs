@@ -9,6 +9,7 @@ mod legacy_agent;
 mod logs;
 mod openapi;
 mod routes;
+mod stats;
 mod store_faults;
 mod tls;
 mod world;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::error::{CliError, INTERRUPTED, USAGE};
 use super::output::{Output, short};
-use super::resolve;
+use super::resolve::{self, Target};
 use crate::client::Client;
 use terminal::Raw;
 
@@ -129,28 +129,14 @@ fn read_input(frames: &mpsc::Sender<ExecFrame>) {
 }
 
 async fn choose(client: &Client, args: &Args) -> Result<Task, CliError> {
-    let runs = |task: &Task| matches!(task.actual_status.as_str(), "running" | "healthy" | "unhealthy");
-    let list = async |service_id: Option<String>| {
-        let query = TasksQuery { service_id, ..TasksQuery::default() };
-        client.call::<ListTasks>(&[], &query, &Nothing {}).await
-    };
-    let service = resolve::service(client, &args.target).await;
-    let mut tasks = match &service {
-        Ok(service) => list(Some(service.id.clone())).await?.tasks,
-        Err(_)
-            if args.target.len() >= 4 && args.target.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') =>
-        {
-            let prefix = args.target.to_ascii_lowercase();
-            let mut tasks = list(None).await?.tasks;
-            tasks.retain(|task| task.id.starts_with(&prefix));
-            tasks
+    let mut tasks = match resolve::target(client, &args.target).await? {
+        Target::Task(task) => vec![*task],
+        Target::Service(service) => {
+            let query = TasksQuery { service_id: Some(service.id), ..TasksQuery::default() };
+            client.call::<ListTasks>(&[], &query, &Nothing {}).await?.tasks
         }
-        Err(_) => Vec::new(),
     };
-    if let (true, Err(error)) = (tasks.is_empty(), service) {
-        return Err(error);
-    }
-    tasks.retain(runs);
+    tasks.retain(resolve::runs);
     tasks.sort_by_key(|task| (task.actual_status != "healthy", task.slot));
     tasks.retain(|task| args.replica.is_none_or(|replica| task.slot == replica));
     let what = args.replica.map_or_else(String::new, |replica| format!(" as replica {replica}"));

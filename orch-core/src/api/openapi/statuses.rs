@@ -49,6 +49,7 @@ fn exceptions(name: &str) -> &'static [u16] {
         "Metrics" => &[404],
         "ListEvents" => &[410],
         "GetLogs" => &[404, 429],
+        "GetStats" => &[404],
         "ExecTask" => &[429],
         _ => &[],
     }

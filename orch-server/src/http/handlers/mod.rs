@@ -11,6 +11,7 @@ pub(crate) mod logs;
 pub(crate) mod namespaces;
 pub(crate) mod nodes;
 pub(crate) mod services;
+pub(crate) mod stats;
 pub(crate) mod tasks;
 pub(crate) mod version;
 
