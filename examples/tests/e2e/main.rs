@@ -10,6 +10,7 @@ mod dev;
 mod drains;
 mod engine;
 mod exec;
+mod guide;
 mod http;
 mod identity;
 mod main_job;

@@ -126,6 +126,10 @@ impl Site {
         self.server.take().unwrap().kill();
     }
 
+    pub(crate) fn stop_server(&mut self) {
+        self.server.take().unwrap().stop();
+    }
+
     /// What the server has logged.
     pub(crate) fn server_log(&self) -> String {
         self.server.as_ref().unwrap().log()
@@ -181,6 +185,10 @@ impl Site {
 
     pub(crate) fn wait_for_agent(&self, name: &str) {
         until(&format!("agent {name} is ready"), || self.is_ready(name).then_some(()));
+    }
+
+    pub(crate) fn has_agent(&self, name: &str) -> bool {
+        self.agents.contains_key(name)
     }
 
     pub(crate) fn kill_agent(&mut self, name: &str) {
