@@ -33,6 +33,7 @@ sim: ## the seeded simulation; SEEDS=1000 make sim
 
 test-long: setup ## loops that take longer than a change should wait for
 	$(CARGO) test --workspace -- --ignored --test-threads=1
+	.ci/schemathesis
 	$(MAKE) sim SEEDS=5000
 
 bench: ## figures, as ratios against references in the same run
