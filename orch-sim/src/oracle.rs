@@ -9,6 +9,7 @@ use orch_core::id::{NodeId, TaskId};
 use orch_core::name::Namespace;
 use orch_core::service::ServiceStatus;
 use orch_core::task::{DesiredStatus, Health, Task, TaskStatus};
+use orch_core::testing::runtime::Call;
 
 use crate::coverage::Coverage;
 use crate::disk::is_more_than_rotation;
@@ -235,4 +236,31 @@ pub fn unconverged(world: &World) -> Option<String> {
 
 fn is_at_its_end(task: &Task) -> bool {
     matches!(task.status, TaskStatus::Stopped(_) | TaskStatus::Failed(_) | TaskStatus::Removed)
+}
+
+/// Nothing was written and no engine was asked for anything, but that tasks which ended long ago went with their containers.
+///
+/// # Errors
+/// What was done.
+pub fn is_quiet(
+    world: &World,
+    image: &Cluster,
+    writes: u64,
+    calls: &BTreeMap<(usize, Call), usize>,
+) -> Result<(), String> {
+    let now = world.control().ok_or("the server is not up")?.image();
+    let more = world.disk.writes() - writes;
+    if more > 0 {
+        return Err(format!("7: not quiet: {more} writes"));
+    }
+    let mut outlived = image.tasks().filter(|task| now.task(task.id).is_none()).count();
+    for ((node, call), count) in world.container_calls() {
+        let more = count - calls.get(&(node, call)).copied().unwrap_or_default();
+        if call == Call::Remove && more <= outlived {
+            outlived -= more;
+        } else if more > 0 {
+            return Err(format!("7: not quiet: {more} × {call:?} on node-{node}"));
+        }
+    }
+    Ok(())
 }

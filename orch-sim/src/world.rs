@@ -1,5 +1,6 @@
 //! The world: one server, its disk, five nodes with their agents and engines.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -300,10 +301,11 @@ impl World {
         self.sim.crash(self.nodes[at].actor);
     }
 
-    /// How often any engine was asked to make, start, stop or remove a container.
+    /// How often each engine was asked to make, start, stop or remove a container.
     #[must_use]
-    pub fn container_calls(&self) -> usize {
+    pub fn container_calls(&self) -> BTreeMap<(usize, Call), usize> {
         let calls = [Call::Create, Call::Start, Call::Stop, Call::Remove];
-        self.nodes.iter().map(|node| calls.iter().map(|call| node.engine.calls(*call)).sum::<usize>()).sum()
+        let of = |(at, call): (usize, Call)| ((at, call), self.nodes[at].engine.calls(call));
+        (0..self.nodes.len()).flat_map(|at| calls.map(|call| (at, call))).map(of).collect()
     }
 }
