@@ -270,7 +270,7 @@ fn act_on(world: &mut World, node: NodeId, act: NodeAct) -> Result<(), Rejection
         NodeAct::Remove => world.execute(RemoveNode { node, confirmed_dead: true }),
         NodeAct::FallSilent => {
             let incarnation = world.cluster.node(node).expect("it was picked").incarnation;
-            world.execute(NodeFellSilent { node, incarnation })
+            world.execute(NodeFellSilent::alone(node, incarnation))
         }
         NodeAct::Heartbeat { shutdown } => {
             let newest = world.cluster.credential(node).map_or(0, |row| row.newest_generation());

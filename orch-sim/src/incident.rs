@@ -44,6 +44,8 @@ pub enum Incident {
     EngineAils(usize, Ailment, Duration),
     /// A node is cut off, one way or both.
     CutOff(usize, Cut),
+    /// More than half of the nodes that are heard are cut off, for so long.
+    CutOffMost(Duration),
     /// No node is cut off.
     Reconnected,
     /// A thief tries what he has.
@@ -87,6 +89,7 @@ impl Incident {
             }
             88..=94 => Self::Reconnected,
             95 => Self::Impostor(node),
+            96 => Self::CutOffMost(Duration::from_secs(30) + spell),
             _ => Self::Theft,
         }
     }
@@ -117,6 +120,7 @@ impl Incident {
         "cut off",
         "requests cut off",
         "answers cut off",
+        "most nodes cut off",
         "reconnected",
         "theft",
         "impostor",
@@ -150,6 +154,7 @@ impl Incident {
             Self::CutOff(_, Cut::Both) => "cut off",
             Self::CutOff(_, Cut::Requests) => "requests cut off",
             Self::CutOff(_, Cut::Answers) => "answers cut off",
+            Self::CutOffMost(_) => "most nodes cut off",
             Self::Reconnected => "reconnected",
             Self::Theft => "theft",
             Self::Impostor(_) => "impostor",

@@ -14,6 +14,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod apart;
 pub mod checks;
 pub mod coverage;
 pub mod disk;

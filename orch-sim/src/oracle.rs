@@ -11,6 +11,7 @@ use orch_core::service::ServiceStatus;
 use orch_core::task::{DesiredStatus, Health, Task, TaskStatus};
 use orch_core::testing::runtime::Call;
 
+use crate::apart::Watch;
 use crate::coverage::Coverage;
 use crate::disk::is_more_than_rotation;
 use crate::disruption;
@@ -32,6 +33,7 @@ pub struct Oracle {
     last: Option<Arc<Cluster>>,
     follower: Option<(u64, Follower)>,
     lives: Lives,
+    apart: Watch,
     seen: Option<Revision>,
     /// Images that were looked at.
     pub looked: u64,
@@ -93,6 +95,7 @@ impl Oracle {
         }
         if let Some(before) = &self.last {
             disruption::check(before, &image)?;
+            self.apart.check(world, &control, before)?;
         }
         one_node_a_task(world)?;
         self.last = Some(image);

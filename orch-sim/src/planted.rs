@@ -37,6 +37,8 @@ macro_rules! planted {
 planted! {
     /// The scheduler looks at no node's room, and there is little of it.
     DoubleBooking = "double-booking",
+    /// However many nodes fall silent at once, their tasks are replaced.
+    NoBrake = "no-brake",
     /// The scheduler gives the same host port to everybody.
     DoublePort = "double-port",
     /// The scheduler places on nodes that are being emptied, or cordoned.

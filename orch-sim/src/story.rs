@@ -263,7 +263,7 @@ impl Story {
     fn faults_end(&mut self) {
         self.note(|| "the faults end".to_owned());
         self.world.exchange.set_weather(Weather::default());
-        self.world.exchange.reconnect();
+        self.world.reconnect();
         self.world.disk.set_wear(Wear::default());
         for (_, actor) in std::mem::take(&mut self.standing) {
             self.world.sim.resume(actor);
@@ -309,6 +309,9 @@ impl Story {
         self.standing = standing;
         let over: Vec<(Duration, Actor)> = over;
         over.into_iter().for_each(|(_, actor)| self.world.sim.resume(actor));
+        if self.world.apart.as_ref().is_some_and(|apart| apart.until <= now) {
+            self.world.reconnect();
+        }
         let random = &mut self.random;
         if random.next_u64() % 5 < 3 {
             let names: Vec<_> = self.world.nodes.iter().map(|node| node.name.clone()).collect();
@@ -365,7 +368,11 @@ impl Story {
             Incident::EngineForgets(node) => self.with_a_container(node, |engine, id| engine.forget(id)),
             Incident::EngineAils(node, ailment, spell) => self.world.nodes[node].seen.ail(ailment, spell),
             Incident::CutOff(node, cut) => self.world.exchange.cut(&self.world.nodes[node].name, cut),
-            Incident::Reconnected => self.world.exchange.reconnect(),
+            Incident::CutOffMost(spell) => {
+                let (first, until) = (self.random.next_u64(), self.world.sim.elapsed() + spell);
+                self.world.cut_off_most(first, until);
+            }
+            Incident::Reconnected => self.world.reconnect(),
             Incident::Theft => self.steal(),
             Incident::Impostor(node) => {
                 if let Some(door) = self.world.back_door() {

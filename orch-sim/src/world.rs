@@ -27,11 +27,12 @@ use orch_core::testing::env::{Actor, Sim};
 use orch_core::testing::runtime::{Call, FakeRuntime};
 use tokio_util::sync::CancellationToken;
 
+use crate::apart::Apart;
 use crate::checks::Checks;
 use crate::disk::Disk;
 use crate::door::{Door, Ledger, Who};
 use crate::engine::Engine;
-use crate::network::{Exchange, Link};
+use crate::network::{Cut, Exchange, Link};
 use crate::planted::{AnyKey, Everybody, FaultyScheduler, FaultyValidator, Planted};
 
 /// The server's actor.
@@ -60,6 +61,8 @@ pub struct World {
     /// The nodes.
     pub nodes: Vec<SimNode>,
     credential_ttl: Duration,
+    /// Nodes that are cut off together.
+    pub apart: Option<Apart>,
     /// What is wrong with it.
     pub planted: Option<Planted>,
 }
@@ -156,6 +159,7 @@ impl World {
             boots: 0,
             nodes: Vec::new(),
             credential_ttl,
+            apart: None,
             planted,
         };
         world.start_server();
@@ -194,6 +198,9 @@ impl World {
         let ledger = self.ledger.clone();
         let mut policy = ClusterPolicy::default();
         policy.credential_ttl = self.credential_ttl;
+        if self.planted == Some(Planted::NoBrake) {
+            policy.mass_silence.more_than_percent = 100;
+        }
         let spawn = Arc::clone(&env);
         let scheduler: Arc<dyn Scheduler> = match self.planted {
             Some(planted) => Arc::new(FaultyScheduler(planted)),
@@ -237,6 +244,24 @@ impl World {
         let truth = TokenCredentials::new(server_key());
         let door = Door::new(&self.control()?, truth, self.ledger.clone(), Who::Thief);
         Some(Arc::new(door))
+    }
+
+    /// Cuts off most of the nodes that the server hears, together; where there are too few, nothing happens.
+    pub fn cut_off_most(&mut self, first: u64, until: Duration) {
+        let Some(control) = self.control() else { return };
+        let Some(apart) = Apart::most(&control, first, until) else { return };
+        self.reconnect();
+        let image = control.image();
+        for node in image.nodes().filter(|node| apart.has(node.id)) {
+            self.exchange.cut(&node.name, Cut::Both);
+        }
+        self.apart = Some(apart);
+    }
+
+    /// No node is cut off.
+    pub fn reconnect(&mut self) {
+        self.exchange.reconnect();
+        self.apart = None;
     }
 
     /// The server's process is gone from one instant to the next; its disk stays.

@@ -38,6 +38,14 @@ fn a_scheduler_that_books_a_node_twice_is_found() {
     assert!(failure.contains("reserve more than it has"), "{failure}");
 }
 
+/// M41: without the brake most of a cluster is made anew on the few nodes that are left.
+#[test]
+fn a_control_plane_that_gives_up_most_of_its_nodes_is_found() {
+    let plan = with(Planted::NoBrake);
+    let found = (1..=10).find_map(|seed| run(seed, &plan).failure).expect("one of ten finds it");
+    assert!(found.contains("M41: "), "{found}");
+}
+
 #[test]
 fn a_disk_that_loses_what_it_acknowledged_is_found() {
     let failure = found(Planted::LostWrites);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use orch_core::api::endpoint::{
-    CordonNode, DrainNode, GetDrainStatus, ListNodes, Nothing, RemoveNode, ResetNode, RevokeNode,
+    CordonNode, DrainNode, GetDrainStatus, GiveUpNode, ListNodes, Nothing, RemoveNode, ResetNode, RevokeNode,
     UncordonNode,
 };
 use orch_core::api::node::{
@@ -48,6 +48,8 @@ pub(super) enum Verb {
     DrainStatus(One),
     /// End a drain and a cordon
     Uncordon(One),
+    /// Wait no longer for a node that is offline: its tasks are replaced
+    GiveUp(One),
     /// End a node's identity for good, and replace its tasks at once
     Revoke(One),
     /// End a node's registration: it must register again, by its key
@@ -77,6 +79,7 @@ pub(super) async fn run(client: &Client, verb: &Verb, out: &Output) -> Result<()
         | Verb::Drain { one, .. }
         | Verb::DrainStatus(one)
         | Verb::Uncordon(one)
+        | Verb::GiveUp(one)
         | Verb::Revoke(one)
         | Verb::Reset(one)
         | Verb::Rm { one, .. } => one,
@@ -118,6 +121,10 @@ pub(super) async fn run(client: &Client, verb: &Verb, out: &Output) -> Result<()
             client.call::<UncordonNode>(&path, &nothing, &nothing).await?.node,
             "takes tasks again".to_owned(),
         ),
+        Verb::GiveUp(_) => {
+            let node = client.call::<GiveUpNode>(&path, &nothing, &nothing).await?.node;
+            (node, "given up; its tasks are replaced".to_owned())
+        }
         Verb::Revoke(_) => {
             let node = client.call::<RevokeNode>(&path, &nothing, &nothing).await?.node;
             (node, "revoked; its tasks are replaced".to_owned())
@@ -216,8 +223,12 @@ async fn list(client: &Client, out: &Output) -> Result<(), CliError> {
     )
 }
 
+/// The status, and all that is the matter beside it.
 fn status(node: &Node) -> String {
-    if node.cordoned { format!("{}, cordoned", node.status) } else { node.status.clone() }
+    let cordoned = node.cordoned.then(|| "cordoned".to_owned());
+    let conditions = node.conditions.iter().map(|condition| condition.kind.replace('_', " "));
+    let all: Vec<_> = std::iter::once(node.status.clone()).chain(cordoned).chain(conditions).collect();
+    all.join(", ")
 }
 
 fn inspect(node: Node, out: &Output) -> Result<(), CliError> {
@@ -232,6 +243,7 @@ fn inspect(node: Node, out: &Output) -> Result<(), CliError> {
         ("Name", node.hostname.clone()),
         ("Id", node.id.clone()),
         ("Status", status(&node)),
+        ("Conditions", conditions(&node)),
         ("Address", node.advertise_address.clone()),
         ("Labels", pairs(&node.labels)),
         ("Facts", pairs(&node.facts)),
@@ -244,6 +256,14 @@ fn inspect(node: Node, out: &Output) -> Result<(), CliError> {
         ("Last seen", format!("{} ({} ago)", node.last_heartbeat_at, age(node.last_heartbeat_at))),
         ("Registered", format!("{} ({} ago)", node.created_at, age(node.created_at))),
     ])
+}
+
+/// Each with its sentence and its age.
+fn conditions(node: &Node) -> String {
+    let told = node.conditions.iter().map(|condition| {
+        format!("{} for {}: {}", condition.kind, age(condition.last_transition_time), condition.message)
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 fn drain_status(name: &str, status: DrainStatus, out: &Output) -> Result<(), CliError> {

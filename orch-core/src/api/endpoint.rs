@@ -211,6 +211,8 @@ endpoints! {
     UncordonNode = Post "/v1/nodes/{id}/uncordon", User(A::UncordonNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
     /// Keeps new tasks away; those that run stay.
     CordonNode = Post "/v1/nodes/{id}/cordon", User(A::CordonNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
+    /// Waits no longer for a node that is offline: its tasks are replaced.
+    GiveUpNode = Post "/v1/nodes/{id}/give-up", User(A::GiveUpNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
     /// Ends a node's identity for good; its tasks are replaced at once.
     RevokeNode = Post "/v1/nodes/{id}/revoke", User(A::RevokeNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
     /// Ends a node's registration: it must register again, by its key.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::task::Condition;
 use super::{Resources, Time, is_false};
 use crate::cluster::Cluster;
-use crate::node::{self, NodeStatus};
+use crate::node::{self, NodeCondition, NodeStatus};
 use crate::task::Health;
 use crate::time::Timestamp;
 
@@ -41,6 +42,9 @@ pub struct Node {
     /// Gets no new tasks, keeps those it has.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cordoned: bool,
+    /// What else is the matter: `replacement_held`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
     /// Which registration counts: from 1.
     #[serde(default)]
     pub incarnation: u64,
@@ -72,6 +76,7 @@ impl Node {
             tasks: usage.map_or(0, |usage| usage.tasks),
             status: node.status.as_str().to_owned(),
             cordoned: node.cordoned,
+            conditions: conditions(node),
             incarnation: node.incarnation.0,
             last_heartbeat_at: last_heartbeat.unwrap_or(node.updated_at).into(),
             created_at: node.created_at.into(),
@@ -79,6 +84,17 @@ impl Node {
             agent_version: node.agent_version.clone(),
         }
     }
+}
+
+fn conditions(node: &node::Node) -> Vec<Condition> {
+    let all = NodeCondition::ALL.into_iter();
+    let told = all.filter_map(|condition| Some((condition, condition.since(node)?)));
+    let told = told.map(|(condition, since)| Condition {
+        kind: condition.as_str().to_owned(),
+        message: condition.describe(node),
+        last_transition_time: since.into(),
+    });
+    told.collect()
 }
 
 /// One node.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::spec::Port;
 use super::{Time, is_false, time};
 use crate::cluster::Cluster;
-use crate::node::{NodeStatus, OfflineCause};
+use crate::node::NodeStatus;
 use crate::task::{self, Health, TaskStatus};
 use crate::time::Timestamp;
 
@@ -139,7 +139,7 @@ impl From<&task::Exit> for Exit {
 /// Something that is so about a task, beside its status.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Condition {
-    /// `node_lost`.
+    /// Of a task: `node_lost`; of a node: `replacement_held`.
     #[serde(rename = "type")]
     pub kind: String,
     /// A sentence for people.
@@ -202,9 +202,8 @@ impl Task {
 fn lost_since(cluster: &Cluster, task: &task::Task) -> Option<Timestamp> {
     let node = cluster.node(task.node.filter(|_| !task.status.is_terminal())?)?;
     match node.status {
-        NodeStatus::Offline { since, cause: OfflineCause::Silent, .. } => Some(since),
         NodeStatus::Revoked => Some(node.updated_at),
-        NodeStatus::Offline { .. } | NodeStatus::Ready | NodeStatus::Draining => None,
+        status => status.unknown_since(),
     }
 }
 

@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_node_that_is_away_is_drained_when_it_returns() {
         let (mut world, node) = world();
-        world.execute(NodeFellSilent { node, incarnation: Incarnation(1) }).unwrap();
+        world.execute(NodeFellSilent::alone(node, Incarnation(1))).unwrap();
         let away = world.execute(DrainNode { node, within: None }).unwrap();
         let cause = OfflineCause::Silent;
         assert_eq!(away.status, NodeStatus::Offline { since: world.now, cause, draining: true });

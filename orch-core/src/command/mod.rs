@@ -6,6 +6,7 @@ pub mod continue_rollout;
 pub mod create_service;
 pub mod delete_service;
 pub mod drain_node;
+pub mod give_up_node;
 pub mod heartbeat;
 pub mod namespace;
 pub mod node_admin;
@@ -34,10 +35,11 @@ pub use continue_rollout::ContinueRollout;
 pub use create_service::CreateService;
 pub use delete_service::DeleteService;
 pub use drain_node::{DrainNode, UncordonNode};
+pub use give_up_node::GiveUpNode;
 pub use heartbeat::{HeartbeatNode, UseCredential};
 pub use namespace::{CreateNamespace, DeleteNamespace};
 pub use node_admin::{CordonNode, RemoveNode, ResetNode, RevokeNode};
-pub use node_liveness::NodeFellSilent;
+pub use node_liveness::{NodeFellSilent, ReviewSilence};
 pub use open_exec::OpenExec;
 pub use pause_rollout::PauseRollout;
 pub use prune::PruneState;
@@ -60,6 +62,8 @@ use crate::time::Timestamp;
 pub struct Ctx<'a> {
     /// Cluster time.
     pub now: Timestamp,
+    /// Until when nobody's absence says anything: the control plane only just began to listen, or stood still.
+    pub hears_from: Timestamp,
     /// Ids for what the decision makes.
     pub ids: &'a mut IdStream,
     /// The revision that the transaction will have.

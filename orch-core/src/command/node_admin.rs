@@ -234,7 +234,7 @@ mod tests {
             world.execute(RemoveNode { node, confirmed_dead: true }),
             Err(Rejection::Conflict(_))
         ));
-        world.execute(NodeFellSilent { node, incarnation: Incarnation(1) }).unwrap();
+        world.execute(NodeFellSilent::alone(node, Incarnation(1))).unwrap();
         let revision = world.cluster.revision();
         world.execute(RemoveNode { node, confirmed_dead: true }).unwrap();
         assert_eq!(world.cluster.revision(), revision.next());
@@ -256,7 +256,7 @@ mod tests {
         let db = world.execute(crate::command::CreateService { namespace, spec }).unwrap().id;
         let node = world.register_node("a", Resources::new(4000, 8 << 30));
         let task = world.place(db, 1, Some(node));
-        world.execute(NodeFellSilent { node, incarnation: Incarnation(1) }).unwrap();
+        world.execute(NodeFellSilent::alone(node, Incarnation(1))).unwrap();
         match world.execute(RemoveNode { node, confirmed_dead: false }) {
             Err(Rejection::Conflict(text)) => assert!(text.contains("may still run db.1"), "{text}"),
             other => panic!("{other:?}"),

@@ -346,7 +346,7 @@ mod tests {
         let again = world.execute(same.clone()).unwrap().node;
         assert_eq!(again.incarnation, Incarnation(2));
 
-        world.execute(NodeFellSilent { node: again.id, incarnation: Incarnation(2) }).unwrap();
+        world.execute(NodeFellSilent::alone(again.id, Incarnation(2))).unwrap();
         same = register(&mut world, key("k", 2));
         other = RegisterNode { claim: other.claim, active_boot: true, ..same };
         assert_eq!(world.execute(other).unwrap().node.boot, Some(boot(2)));
@@ -376,7 +376,7 @@ mod tests {
         let mut world = World::new();
         let node = try_with(&mut world, token(key("k", 0))).unwrap().id;
         world.execute(DrainNode { node, within: None }).unwrap();
-        world.execute(NodeFellSilent { node, incarnation: Incarnation(1) }).unwrap();
+        world.execute(NodeFellSilent::alone(node, Incarnation(1))).unwrap();
         let before = world.count(EventKind::NodeStatusChanged);
         assert_eq!(try_with(&mut world, key("k", 1)).unwrap().status, NodeStatus::Draining);
         assert_eq!(world.count(EventKind::NodeStatusChanged), before + 1);

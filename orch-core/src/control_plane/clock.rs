@@ -34,6 +34,11 @@ impl ClusterClock {
         self.base() + self.env.monotonic().since(self.origin)
     }
 
+    /// Cluster time at a point of the monotonic clock.
+    pub(super) fn at(&self, at: Monotonic) -> Timestamp {
+        self.base() + at.since(self.origin)
+    }
+
     /// When the monotonic clock will have reached a point of cluster time.
     pub(super) fn monotonic_at(&self, at: Timestamp) -> Monotonic {
         self.origin + at.since(self.base())

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::call::{Answer, Call, Caller, Settled};
 use super::dirty::Dirty;
+use super::shared::Shared;
 use super::timers::Timer;
 use super::{ClusterPolicy, metric};
 use crate::cluster::{Cluster, Transaction};
@@ -35,6 +36,7 @@ pub(super) struct Group<'a> {
     dirty: &'a mut Dirty,
     policy: &'a ClusterPolicy,
     now: Timestamp,
+    hears_from: Timestamp,
     pub(super) outcome: Outcome,
 }
 
@@ -62,13 +64,9 @@ impl Outcome {
 }
 
 impl<'a> Group<'a> {
-    pub(super) fn begin(
-        head: &'a mut Cluster,
-        dirty: &'a mut Dirty,
-        policy: &'a ClusterPolicy,
-        now: Timestamp,
-    ) -> Self {
-        Self { head, dirty, policy, now, outcome: Outcome::default() }
+    pub(super) fn begin(head: &'a mut Cluster, dirty: &'a mut Dirty, shared: &'a Shared) -> Self {
+        let (now, hears_from) = (shared.clock.now(), shared.hears_from());
+        Self { head, dirty, policy: &shared.parts.policy, now, hears_from, outcome: Outcome::default() }
     }
 
     /// Decides a queued command on what the group has made of `head` so far.
@@ -142,6 +140,7 @@ impl<'a> Group<'a> {
     {
         Ctx {
             now: self.now,
+            hears_from: self.hears_from,
             ids,
             revision: self.head.revision().next(),
             principal: &caller.principal,

@@ -1,6 +1,6 @@
 //! Which nodes are heard of: in memory only, judged on the monotonic clock, with fresh grace after start and after a pause.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +46,13 @@ struct Seen {
     sequence: u64,
     /// The agent said goodbye.
     left: bool,
+}
+
+impl Inner {
+    /// From when a node's silence counts.
+    fn heard(&self, node: NodeId) -> Monotonic {
+        self.nodes.get(&node).map_or(self.grace_from, |seen| seen.at.max(self.grace_from))
+    }
 }
 
 impl Liveness {
@@ -118,9 +125,24 @@ impl Liveness {
     /// When a node counts as silent if nothing more is heard of it.
     pub(super) fn silent_at(&self, node: NodeId) -> Monotonic {
         let timeout = self.timeout();
+        self.inner().heard(node) + timeout
+    }
+
+    /// Until when silence of any node says nothing, for there was nobody to hear it.
+    pub(super) fn hears_from(&self) -> Monotonic {
+        let timeout = self.timeout();
+        self.inner().grace_from + timeout
+    }
+
+    /// Those nodes of which two heartbeats in a row are missing.
+    pub(super) fn overdue(
+        &self,
+        nodes: impl Iterator<Item = NodeId>,
+        now: Monotonic,
+    ) -> BTreeSet<NodeId> {
+        let patience = (self.interval() * 2).min(self.timeout());
         let inner = self.inner();
-        let heard = inner.nodes.get(&node).map_or(inner.grace_from, |seen| seen.at.max(inner.grace_from));
-        heard + timeout
+        nodes.filter(|node| now.since(inner.heard(*node)) >= patience).collect()
     }
 
     /// Nodes could not be heard for a while, through no fault of theirs: their silence counts from now.
@@ -195,6 +217,21 @@ mod tests {
         assert_eq!(liveness.silent_at(node), at(230));
         assert_eq!(liveness.of(node, at(201)), NodeLiveness::Late);
         assert_eq!(liveness.of(node, at(231)), NodeLiveness::Silent);
+        assert_eq!(liveness.hears_from(), at(230));
+    }
+
+    #[test]
+    fn a_node_is_overdue_after_two_heartbeats_and_none_is_just_after_a_grace() {
+        let mut ids = IdStream::seeded(1);
+        let (loud, silent) = (ids.next(), ids.next());
+        let liveness = Liveness::new(&ClusterPolicy::default(), at(0));
+        liveness.seen(loud, Incarnation(1), at(25), Timestamp::from_micros(1), false);
+        let overdue = |now| liveness.overdue([loud, silent].into_iter(), at(now));
+        assert_eq!(overdue(9), BTreeSet::new());
+        assert_eq!(overdue(30), [silent].into());
+        assert_eq!(overdue(35), [loud, silent].into());
+        liveness.grant_grace(at(36));
+        assert_eq!(overdue(40), BTreeSet::new());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::node::MassSilence;
 use crate::service::Capability;
 
 /// Safe by default.
@@ -27,6 +28,8 @@ pub struct ClusterPolicy {
     pub heartbeat_timeout: Duration,
     /// How long a node that said goodbye is waited for before its tasks are replaced.
     pub shutdown_grace: Duration,
+    /// How many nodes may fall silent at once before that is taken for our own trouble, and nothing is replaced.
+    pub mass_silence: MassSilence,
     /// A dead credential that is used anew revokes the node instead of resetting it.
     pub revoke_on_reuse: bool,
     /// Agents without a node key may register with a token.
@@ -50,6 +53,7 @@ impl Default for ClusterPolicy {
             heartbeat_interval: Duration::from_secs(5),
             heartbeat_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(300),
+            mass_silence: MassSilence::default(),
             revoke_on_reuse: false,
             allow_keyless_nodes: true,
             keep_events: Duration::from_secs(30 * DAY),

@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use metrics::gauge;
 
 use crate::cluster::{Change, Cluster, Key, Transaction, fold};
+use crate::node::{Node, NodeCondition};
 
-/// Metric and status that a row counts under.
+/// Metric, and status or condition, that a row counts under.
 type Place = (&'static str, &'static str);
 
 const NODES: &str = "cluster_nodes";
+const CONDITIONS: &str = "cluster_node_conditions";
 const SERVICES: &str = "cluster_services";
 const TASKS: &str = "cluster_tasks";
 const DEPLOYMENTS: &str = "cluster_deployments";
@@ -18,29 +20,34 @@ const DEPLOYMENTS: &str = "cluster_deployments";
 /// Counts all there is. `before`: what was counted until now.
 pub(super) fn recount(before: Option<&Cluster>, cluster: &Cluster) {
     let mut counts: BTreeMap<Place, u32> = BTreeMap::new();
+    counts.extend(NodeCondition::ALL.map(|condition| ((CONDITIONS, condition.as_str()), 0)));
     counts.extend(before.into_iter().flat_map(places).map(|place| (place, 0)));
     for place in places(cluster) {
         *counts.entry(place).or_default() += 1;
     }
     for ((metric, status), count) in counts {
-        gauge!(metric, "status" => status).set(count);
+        gauge!(metric, label(metric) => status).set(count);
     }
 }
 
 /// Follows a group. `before`: the image in front of it.
 pub(super) fn follow(before: &Cluster, group: &[Transaction]) {
     for ((metric, status), by) in moves(before, group) {
-        gauge!(metric, "status" => status).increment(f64::from(by));
+        gauge!(metric, label(metric) => status).increment(f64::from(by));
     }
+}
+
+fn label(metric: &str) -> &'static str {
+    if metric == CONDITIONS { "condition" } else { "status" }
 }
 
 fn moves(before: &Cluster, group: &[Transaction]) -> BTreeMap<Place, i32> {
     let mut moves: BTreeMap<Place, i32> = BTreeMap::new();
     for (key, change) in fold(group) {
-        if let Some(place) = place_before(before, &key) {
+        for place in places_before(before, &key) {
             *moves.entry(place).or_default() -= 1;
         }
-        if let Some(place) = place_of(change) {
+        for place in places_of(change) {
             *moves.entry(place).or_default() += 1;
         }
     }
@@ -49,35 +56,42 @@ fn moves(before: &Cluster, group: &[Transaction]) -> BTreeMap<Place, i32> {
 }
 
 fn places(cluster: &Cluster) -> impl Iterator<Item = Place> {
-    let nodes = cluster.nodes().map(|row| (NODES, row.status.as_str()));
+    let nodes = cluster.nodes().flat_map(|row| of_node(row));
     let services = cluster.services().map(|row| (SERVICES, row.status.as_str()));
     let tasks = cluster.tasks().map(|row| (TASKS, row.status.as_str()));
     let deployments = cluster.deployments().map(|row| (DEPLOYMENTS, row.status.as_str()));
     nodes.chain(services).chain(tasks).chain(deployments)
 }
 
-fn place_of(change: &Change) -> Option<Place> {
-    Some(match change {
-        Change::Node(row) => (NODES, row.status.as_str()),
-        Change::Service(row) => (SERVICES, row.status.as_str()),
-        Change::Task(row) => (TASKS, row.status.as_str()),
-        Change::Deployment(row) => (DEPLOYMENTS, row.status.as_str()),
+fn of_node(row: &Node) -> Vec<Place> {
+    let conditions = NodeCondition::ALL.into_iter().filter(|condition| condition.is_of(row));
+    let conditions = conditions.map(|condition| (CONDITIONS, condition.as_str()));
+    std::iter::once((NODES, row.status.as_str())).chain(conditions).collect()
+}
+
+fn places_of(change: &Change) -> Vec<Place> {
+    match change {
+        Change::Node(row) => of_node(row),
+        Change::Service(row) => vec![(SERVICES, row.status.as_str())],
+        Change::Task(row) => vec![(TASKS, row.status.as_str())],
+        Change::Deployment(row) => vec![(DEPLOYMENTS, row.status.as_str())],
         Change::Namespace(_)
         | Change::Credential(_)
         | Change::ServiceRevision(_)
         | Change::Receipt(_)
-        | Change::Remove(_) => return None,
-    })
+        | Change::Remove(_) => Vec::new(),
+    }
 }
 
-fn place_before(before: &Cluster, key: &Key) -> Option<Place> {
-    Some(match key {
-        Key::Node(id) => (NODES, before.node(*id)?.status.as_str()),
-        Key::Service(id) => (SERVICES, before.service(*id)?.status.as_str()),
-        Key::Task(id) => (TASKS, before.task(*id)?.status.as_str()),
-        Key::Deployment(id) => (DEPLOYMENTS, before.deployment(*id)?.status.as_str()),
-        Key::Namespace(_) | Key::Credential(_) | Key::ServiceRevision(..) | Key::Receipt(_) => return None,
-    })
+fn places_before(before: &Cluster, key: &Key) -> Vec<Place> {
+    let row = match key {
+        Key::Node(id) => before.node(*id).cloned().map(Change::Node),
+        Key::Service(id) => before.service(*id).cloned().map(Change::Service),
+        Key::Task(id) => before.task(*id).cloned().map(Change::Task),
+        Key::Deployment(id) => before.deployment(*id).cloned().map(Change::Deployment),
+        Key::Namespace(_) | Key::Credential(_) | Key::ServiceRevision(..) | Key::Receipt(_) => None,
+    };
+    row.as_ref().map(places_of).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -125,6 +125,7 @@ impl View {
         let mut ids = IdStream::seeded(parts.env.random_u64());
         let mut ctx = Ctx {
             now: self.now(),
+            hears_from: self.shared.hears_from(),
             ids: &mut ids,
             revision: self.cluster.revision().next(),
             principal: &Principal::System("planner"),

@@ -9,6 +9,7 @@ use super::health::HealthCell;
 use super::liveness::Liveness;
 use super::publish::Published;
 use super::streams::Streams;
+use crate::time::Timestamp;
 
 pub(super) struct Shared {
     pub(super) parts: Parts,
@@ -20,4 +21,11 @@ pub(super) struct Shared {
     /// Cancelled: no new work, and whoever waits is answered.
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
+}
+
+impl Shared {
+    /// Until when nobody's absence says anything, by cluster time.
+    pub(super) fn hears_from(&self) -> Timestamp {
+        self.clock.at(self.liveness.hears_from())
+    }
 }

@@ -12,12 +12,21 @@ pub(super) enum Timer {
     Service(ServiceId),
     /// See whether a node fell silent.
     Node(NodeId),
+    /// See whether those that fell silent together are heard again.
+    Silence,
     /// Look at every service: what no event told.
     Sweep,
     /// Remove rows that are past their time.
     Prune,
     /// Compare the clocks.
     Clock,
+}
+
+impl Timer {
+    /// Whether what is due has to do with nodes that are not heard.
+    pub(super) const fn is_about_silence(&self) -> bool {
+        matches!(self, Self::Node(_) | Self::Silence)
+    }
 }
 
 /// Deadlines by time and by key.

@@ -17,10 +17,10 @@ use super::own::{ClockStepped, limit_of_prune};
 use super::shared::Shared;
 use super::timers::{Timer, Timers};
 use crate::cluster::{Change, Cluster};
-use crate::command::{NodeFellSilent, PruneState};
+use crate::command::{NodeFellSilent, PruneState, ReviewSilence};
 use crate::env::{EnvExt as _, SharedEnv};
 use crate::id::IdStream;
-use crate::node::{Node, NodeStatus};
+use crate::node::{Hearing, Node, NodeStatus};
 use crate::store::{CommitError, Epoch, Image, StoreError};
 use crate::time::Monotonic;
 
@@ -171,20 +171,25 @@ impl Writer {
         let now = self.env.monotonic();
         let due = self.due(now);
         let shared = Arc::clone(&self.shared);
-        let mut group =
-            Group::begin(&mut self.head, &mut self.dirty, &shared.parts.policy, shared.clock.now());
+        let hearing = due.iter().any(Timer::is_about_silence).then(|| self.hearing(now)).unwrap_or_default();
+        let mut group = Group::begin(&mut self.head, &mut self.dirty, &shared);
         calls.drain(..).for_each(|call| group.decide(call));
         for timer in due {
             let seed = self.env.random_u64();
             let next = match timer {
                 Timer::Node(node) => {
                     let Some(row) = shared.published.image().node(node).cloned() else { continue };
-                    group.decide_own(
-                        "node-monitor",
-                        seed,
-                        NodeFellSilent { node, incarnation: row.incarnation },
-                    );
-                    liveness_timeout(&shared)
+                    let (incarnation, hearing) = (row.incarnation, hearing.clone());
+                    group.decide_own("node-monitor", seed, NodeFellSilent { node, incarnation, hearing });
+                    shared.liveness.timeout()
+                }
+                Timer::Silence => {
+                    let review = ReviewSilence { hearing: hearing.clone() };
+                    if group.decide_own("node-monitor", seed, review) == Some(false) {
+                        group.outcome.fired.push(timer);
+                        continue; // nothing is held any more
+                    }
+                    shared.liveness.interval()
                 }
                 Timer::Prune => {
                     let limit = limit_of_prune();
@@ -230,10 +235,17 @@ impl Writer {
                         due.push(timer);
                     }
                 }
-                Timer::Prune | Timer::Clock => due.push(timer),
+                Timer::Prune | Timer::Clock | Timer::Silence => due.push(timer),
             }
         }
         due
+    }
+
+    /// Whom there is reason to wait for, as of now.
+    fn hearing(&self, now: Monotonic) -> Hearing {
+        let liveness = &self.shared.liveness;
+        let nodes = self.head.nodes().filter(|node| is_waited_for(node)).map(|node| node.id);
+        Hearing { overdue: Arc::new(liveness.overdue(nodes, now)), window: liveness.timeout() }
     }
 
     async fn commit(&mut self, mut outcome: Outcome) {
@@ -370,22 +382,27 @@ impl Writer {
     fn arm(&mut self) {
         let now = self.env.monotonic();
         self.dirty.mark_all(&self.head);
-        for node in self.head.nodes().filter(|node| is_waited_for(node)) {
-            self.timers.set_if_unset(Timer::Node(node.id), self.shared.liveness.silent_at(node.id));
+        for node in self.head.nodes() {
+            if is_waited_for(node) {
+                self.timers.set_if_unset(Timer::Node(node.id), self.shared.liveness.silent_at(node.id));
+            } else if node.status.is_held(self.shared.clock.now()) {
+                self.timers.set_if_unset(Timer::Silence, now + self.shared.liveness.interval());
+            }
         }
         self.timers.set_if_unset(Timer::Sweep, now + SWEEP_EVERY);
         self.timers.set_if_unset(Timer::Prune, now + PRUNE_EVERY);
         self.timers.set_if_unset(Timer::Clock, now + CLOCK_EVERY);
     }
 
-    /// Waits for the heartbeats of nodes that came, or came back.
+    /// Waits for the heartbeats of nodes that came, or came back, and of those whose tasks are not replaced for now.
     fn arm_nodes(&mut self, outcome: &Outcome) {
+        let (now, liveness) = (self.env.monotonic(), &self.shared.liveness);
         for change in outcome.transactions.iter().flat_map(|transaction| &transaction.changes) {
-            if let Change::Node(row) = change
-                && is_waited_for(row)
-            {
-                let at = self.env.monotonic() + self.shared.liveness.timeout();
-                self.timers.set_if_unset(Timer::Node(row.id), at);
+            let Change::Node(row) = change else { continue };
+            if is_waited_for(row) {
+                self.timers.set_if_unset(Timer::Node(row.id), now + liveness.timeout());
+            } else if row.status.is_held(self.shared.clock.now()) {
+                self.timers.set_if_unset(Timer::Silence, now + liveness.interval());
             }
         }
     }
@@ -448,8 +465,4 @@ fn told(error: &dyn std::error::Error) -> String {
 /// Whether silence of a node would mean anything.
 fn is_waited_for(node: &Node) -> bool {
     matches!(node.status, NodeStatus::Ready | NodeStatus::Draining)
-}
-
-fn liveness_timeout(shared: &Shared) -> Duration {
-    shared.liveness.timeout()
 }

@@ -46,6 +46,8 @@ actions! {
     DrainNode = "node.drain", Some(Role::Admin), Cluster;
     /// End a drain or a cordon.
     UncordonNode = "node.uncordon", Some(Role::Admin), Cluster;
+    /// Wait no longer for a node that is offline.
+    GiveUpNode = "node.give_up", Some(Role::Admin), Cluster;
     /// Revoke a node's identity for good.
     RevokeNode = "node.revoke", Some(Role::Admin), Cluster;
     /// Make a node register again.

@@ -1,7 +1,9 @@
 //! Nodes: machines with an agent.
 
+pub mod condition;
 pub mod facts;
 pub mod resources;
+pub mod silence;
 pub mod status;
 pub mod version;
 
@@ -9,8 +11,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use condition::NodeCondition;
 pub use facts::NodeFacts;
 pub use resources::Resources;
+pub use silence::{Hearing, MassSilence};
 pub use status::{NodeStatus, OfflineCause};
 
 use crate::cluster::Revision;

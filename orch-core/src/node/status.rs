@@ -1,5 +1,7 @@
 //! Where a node is in its life, and the moves between.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
@@ -33,6 +35,15 @@ pub enum OfflineCause {
     Shutdown,
     /// Heartbeats stopped: tasks are replaced at once.
     Silent,
+    /// Heartbeats stopped, and those of too many other nodes at the same time: likelier the way to them than so many
+    /// machines. Nothing is replaced until enough of them are heard again, or someone says that they are lost (M41).
+    SilentWithMany {
+        /// Once enough of the others are heard again: what is silent still is replaced then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replace_at: Option<Timestamp>,
+    },
+    /// A person said not to wait for it.
+    GivenUp,
 }
 
 /// A move that a node's status does not allow.
@@ -101,6 +112,45 @@ impl NodeStatus {
             Self::Ready => Self::Offline { since: now, cause, draining: false },
             Self::Draining => Self::Offline { since: now, cause, draining: true },
             Self::Offline { .. } | Self::Revoked => self,
+        }
+    }
+
+    /// Offline for another cause than before; what is not offline stays as it is.
+    #[must_use]
+    pub const fn offline_for(self, cause: OfflineCause) -> Self {
+        match self {
+            Self::Offline { since, draining, .. } => Self::Offline { since, cause, draining },
+            other => other,
+        }
+    }
+
+    /// Since when nothing is known of what runs there, if that is so: it is silent, and said no goodbye.
+    #[must_use]
+    pub const fn unknown_since(self) -> Option<Timestamp> {
+        match self {
+            Self::Offline { cause: OfflineCause::Shutdown, .. } => None,
+            Self::Offline { since, .. } => Some(since),
+            Self::Ready | Self::Draining | Self::Revoked => None,
+        }
+    }
+
+    /// Whether it fell silent within so long, and counts as any silent node does.
+    #[must_use]
+    pub fn fell_silent_within(self, window: Duration, now: Timestamp) -> bool {
+        match self {
+            Self::Offline { since, cause: OfflineCause::Silent, .. } => now.since(since) <= window,
+            _ => false,
+        }
+    }
+
+    /// Whether its tasks are not replaced since too many nodes fell silent at once.
+    #[must_use]
+    pub fn is_held(self, now: Timestamp) -> bool {
+        match self {
+            Self::Offline { cause: OfflineCause::SilentWithMany { replace_at }, .. } => {
+                replace_at.is_none_or(|at| now < at)
+            }
+            _ => false,
         }
     }
 

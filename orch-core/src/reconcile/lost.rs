@@ -40,14 +40,16 @@ pub(super) fn give_up_lost_tasks(pass: &mut Pass<'_, '_>) {
     let one_owner = pass.handover() == Handover::OneOwner;
     let mut unreachable: Vec<(Slot, TaskId, Place)> = Vec::new();
     for (slot, tasks) in pass.slots.iter() {
-        let lost = |replica: &&Replica| matches!(replica.place, Place::Lost | Place::Away { .. });
+        let lost = |replica: &&Replica| matches!(replica.place, Place::Lost | Place::Away(_));
         unreachable.extend(tasks.active.iter().filter(lost).map(|r| (slot, r.task.id, r.place)));
     }
     for (slot, id, place) in unreachable {
         match place {
-            Place::Away { until } => {
-                pass.hold(slot, HeldReason::NodeAway { until });
-                pass.plan.look_again_by(until);
+            Place::Away(wait) => {
+                pass.hold(slot, wait.reason());
+                if let Some(until) = wait.until() {
+                    pass.plan.look_again_by(until);
+                }
             }
             Place::Lost if one_owner => pass.hold(slot, HeldReason::StatefulNodeLost),
             Place::Lost if !pass.is_full() => pass.stop(slot, id, StopCause::NodeLost),
@@ -58,5 +60,5 @@ pub(super) fn give_up_lost_tasks(pass: &mut Pass<'_, '_>) {
 
 /// Whether a task on its way out may still run: stopping on a node that answers, or that may come back.
 pub(super) fn is_reachable(pass: &Pass<'_, '_>, task: &crate::task::Task) -> bool {
-    matches!(place_of(&pass.draft, task, pass.now(), pass.ctx.policy), Place::Here | Place::Leaving)
+    matches!(place_of(&pass.draft, task, pass.ctx), Place::Here | Place::Leaving)
 }

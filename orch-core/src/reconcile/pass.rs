@@ -130,7 +130,7 @@ impl<'a, 'c> Pass<'a, 'c> {
         self.wanted = wanted(&self.draft, &self.service);
         self.deployment = self.draft.active_deployment(self.service.id).cloned();
         let min_healthy = self.policy().min_healthy;
-        self.slots = Slots::of(&self.draft, &self.service, min_healthy, self.ctx.now, self.ctx.policy);
+        self.slots = Slots::of(&self.draft, &self.service, min_healthy, self.ctx);
     }
 
     pub(super) fn finish(mut self) -> Plan {

@@ -113,6 +113,23 @@ pub enum HeldReason {
         /// Until when it is waited for.
         until: Timestamp,
     },
+    /// The node fell silent with too many others.
+    #[error(
+        "its node fell silent with too many others at once; it is not replaced until enough of them are heard again, or the node is given up"
+    )]
+    ManySilent,
+    /// The node fell silent with too many others, most of which are heard again.
+    #[error("its node fell silent with others that are heard again; it is not replaced before {until}")]
+    ManySilentUntil {
+        /// Until when it is waited for.
+        until: Timestamp,
+    },
+    /// The control plane was not there to hear the node.
+    #[error("the control plane listens for its node, and does not replace it before {until}")]
+    NotHeardYet {
+        /// Until when it is waited for.
+        until: Timestamp,
+    },
     /// A stateful task's node is lost: a person must say that it is dead.
     #[error("its node is lost; a stateful replica is not replaced unless the node is removed")]
     StatefulNodeLost,

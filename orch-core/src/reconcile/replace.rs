@@ -74,7 +74,7 @@ fn retire_slot(pass: &mut Pass<'_, '_>, slot: Slot, tasks: &SlotTasks, budget: &
     let one_owner = pass.handover() == Handover::OneOwner;
     for replica in &tasks.active {
         let outdated = !pass.is_up_to_date(&replica.task);
-        let away = matches!(replica.place, Place::Away { .. } | Place::Lost);
+        let away = matches!(replica.place, Place::Away(_) | Place::Lost);
         if one_owner && away {
             continue; // `lost` says what it waits for
         }
@@ -145,7 +145,7 @@ pub(super) fn proceed(pass: &mut Pass<'_, '_>) {
     for slot in pass.wanted_slots() {
         let Some(tasks) = pass.slots.get(slot) else { continue };
         let [old] = tasks.active.as_slice() else { continue };
-        let unreachable = matches!(old.place, Place::Nowhere | Place::Away { .. } | Place::Lost);
+        let unreachable = matches!(old.place, Place::Nowhere | Place::Away(_) | Place::Lost);
         if pass.is_good(old) || unreachable || tasks.finished {
             continue;
         }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::plan::HeldReason;
 use crate::cluster::Cluster;
-use crate::control_plane::ClusterPolicy;
+use crate::command::Ctx;
 use crate::id::TaskId;
 use crate::node::{NodeStatus, OfflineCause};
 use crate::service::{Service, Version};
@@ -21,12 +22,42 @@ pub(super) enum Place {
     Here,
     /// The node is being emptied.
     Leaving,
-    /// The node said goodbye, and is waited for.
-    Away { until: Timestamp },
+    /// The node is offline, and waited for.
+    Away(Wait),
     /// The node is offline, and not waited for: what runs there is unknown.
     Lost,
     /// The node was removed or revoked: nothing on it counts.
     Gone,
+}
+
+/// What a node that is offline is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// It said goodbye, and may come back until then.
+    Goodbye(Timestamp),
+    /// Too many fell silent with it: until then, or until further notice.
+    Many(Option<Timestamp>),
+    /// The control plane could not have heard it before.
+    Unheard(Timestamp),
+}
+
+impl Wait {
+    /// Until when at the latest; `None`: nobody knows.
+    pub(super) const fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::Goodbye(until) | Self::Unheard(until) => Some(until),
+            Self::Many(until) => until,
+        }
+    }
+
+    pub(super) const fn reason(self) -> HeldReason {
+        match self {
+            Self::Goodbye(until) => HeldReason::NodeAway { until },
+            Self::Many(None) => HeldReason::ManySilent,
+            Self::Many(Some(until)) => HeldReason::ManySilentUntil { until },
+            Self::Unheard(until) => HeldReason::NotHeardYet { until },
+        }
+    }
 }
 
 /// Whether a task serves, as a rollout sees it.
@@ -93,13 +124,8 @@ pub(super) struct Slots {
 
 impl Slots {
     /// As they are in `cluster`. `min_healthy`: how long a task without a health check must run to count.
-    pub(super) fn of(
-        cluster: &Cluster,
-        service: &Service,
-        min_healthy: Duration,
-        now: Timestamp,
-        policy: &ClusterPolicy,
-    ) -> Self {
+    pub(super) fn of(cluster: &Cluster, service: &Service, min_healthy: Duration, ctx: &Ctx<'_>) -> Self {
+        let now = ctx.now;
         let mut checked = BTreeMap::new();
         let mut by_slot: BTreeMap<Slot, SlotTasks> = BTreeMap::new();
         for task in cluster.tasks_of_service(service.id) {
@@ -109,7 +135,7 @@ impl Slots {
                 slot.ended.push(task);
                 continue;
             }
-            let place = place_of(cluster, &task, now, policy);
+            let place = place_of(cluster, &task, ctx);
             if task.is_active() {
                 let checked = *checked.entry(task.version).or_insert_with(|| has_check(cluster, &task));
                 let availability = availability(&task, place, checked, min_healthy, now);
@@ -153,18 +179,31 @@ impl Slots {
 }
 
 /// What has become of a task's node.
-pub(super) fn place_of(cluster: &Cluster, task: &Task, now: Timestamp, policy: &ClusterPolicy) -> Place {
+pub(super) fn place_of(cluster: &Cluster, task: &Task, ctx: &Ctx<'_>) -> Place {
     let Some(node) = task.node else { return Place::Nowhere };
     match cluster.node(node).map(|node| node.status) {
         None | Some(NodeStatus::Revoked) => Place::Gone,
         Some(NodeStatus::Ready) => Place::Here,
         Some(NodeStatus::Draining) => Place::Leaving,
-        Some(NodeStatus::Offline { since, cause: OfflineCause::Shutdown, draining: false }) => {
-            let until = since + policy.shutdown_grace;
-            if now < until { Place::Away { until } } else { Place::Lost }
+        Some(NodeStatus::Offline { since, cause, draining }) => {
+            waited_for(since, cause, draining, ctx).map_or(Place::Lost, Place::Away)
         }
-        Some(NodeStatus::Offline { .. }) => Place::Lost,
     }
+}
+
+/// What a node that is offline is waited for, if it still is: the longest of all there is to wait for.
+fn waited_for(since: Timestamp, cause: OfflineCause, draining: bool, ctx: &Ctx<'_>) -> Option<Wait> {
+    let by_cause = match cause {
+        OfflineCause::Shutdown if draining => None,
+        OfflineCause::Shutdown => Some(Wait::Goodbye(since + ctx.policy.shutdown_grace)),
+        OfflineCause::SilentWithMany { replace_at } => Some(Wait::Many(replace_at)),
+        OfflineCause::Silent | OfflineCause::GivenUp => None,
+    };
+    // While nobody listened nobody could come back (M42); but what a person says of a node stands.
+    let unheard = (cause != OfflineCause::GivenUp).then_some(Wait::Unheard(ctx.hears_from));
+    let waits = by_cause.into_iter().chain(unheard);
+    let waits = waits.filter(|wait| wait.until().is_none_or(|until| ctx.now < until));
+    waits.max_by_key(|wait| (wait.until().is_none(), wait.until()))
 }
 
 fn has_check(cluster: &Cluster, task: &Task) -> bool {

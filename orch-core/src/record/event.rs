@@ -140,6 +140,10 @@ event_kinds! {
     NodeStatusChanged = "node.status.changed" from "controlplane";
     /// A node fell silent.
     NodeOfflineDetected = "node.offline.detected" from "controlplane";
+    /// Too many nodes fell silent at once: nothing is replaced.
+    SilenceHeld = "node.silence.held" from "controlplane";
+    /// Enough of them are heard again.
+    SilenceEased = "node.silence.eased" from "controlplane";
     /// A drain waits for something.
     NodeDrainPending = "node.drain.pending" from "controlplane";
     /// A node was cordoned or uncordoned.

@@ -123,6 +123,7 @@ fn look(
 ) -> Plan {
     let mut ctx = Ctx {
         now,
+        hears_from: ctx.hears_from,
         ids: ctx.ids,
         revision: stage.revision().next(),
         principal: &Principal::System("reconciler"),

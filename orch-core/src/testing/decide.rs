@@ -31,6 +31,8 @@ pub struct World {
     pub cluster: Cluster,
     /// Cluster time; moves only by [`World::advance`].
     pub now: Timestamp,
+    /// Until when nobody's absence says anything; from the start it does.
+    pub hears_from: Timestamp,
     /// Where ids come from.
     pub ids: IdStream,
     /// What decisions go by.
@@ -59,6 +61,7 @@ impl World {
         Self {
             cluster: Cluster::new(ids.next()),
             now: Timestamp::from_micros(1_767_225_600_000_000),
+            hears_from: Timestamp::ZERO,
             ids,
             policy: ClusterPolicy::default(),
             events: Vec::new(),
@@ -101,6 +104,7 @@ impl World {
         let request = RequestContext::default();
         let mut ctx = Ctx {
             now: self.now,
+            hears_from: self.hears_from,
             ids: &mut self.ids,
             revision: self.cluster.revision().next(),
             principal,
@@ -138,6 +142,7 @@ impl World {
     pub fn with_ctx<T>(&mut self, act: impl FnOnce(&Cluster, &mut Ctx<'_>) -> T) -> T {
         let mut ctx = Ctx {
             now: self.now,
+            hears_from: self.hears_from,
             ids: &mut self.ids,
             revision: self.cluster.revision().next(),
             principal: &Principal::System("test"),

@@ -71,6 +71,10 @@ fn trouble(node: &Node) -> Option<Cause> {
             let text = match cause {
                 OfflineCause::Shutdown => "offline: its agent said goodbye",
                 OfflineCause::Silent => "offline: its agent fell silent; is the machine up, and orch-agent?",
+                OfflineCause::SilentWithMany { .. } => {
+                    "offline: it fell silent with too many other nodes at once, so its tasks are not replaced; is the network well?"
+                }
+                OfflineCause::GivenUp => "offline: it was given up",
             };
             Some(Cause::new(about, text, Some(since)))
         }

@@ -111,7 +111,7 @@ fn a_silent_node_is_the_cause_of_its_replicas_trouble() {
     let mut site = Site::new(spec);
     site.up(1);
     let node_id = site.node;
-    site.world.execute(NodeFellSilent { node: node_id, incarnation: Incarnation(1) }).unwrap();
+    site.world.execute(NodeFellSilent::alone(node_id, Incarnation(1))).unwrap();
     let why = site.why();
     assert!(
         why.summary.starts_with("0 of 1 replicas of web serve; node a: offline: its agent fell silent"),

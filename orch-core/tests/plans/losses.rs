@@ -128,3 +128,47 @@ fn a_stateful_task_on_its_way_out_of_a_lost_node_keeps_its_slot() {
     site.settle();
     assert_eq!(site.running(), "1 v1 b");
 }
+
+/// M41: nothing of a node that fell silent with too many others is replaced, whatever else is to be done; a person, or the
+/// share, lets it go on. Without `Wait::Many` its tasks would be made anew on the few nodes that are left.
+#[test]
+fn tasks_of_nodes_that_fell_silent_together_are_held_until_a_person_or_their_return_says_otherwise() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 2));
+    site.gone("a", OfflineCause::SilentWithMany { replace_at: None });
+    let held = "held: web/1: its node fell silent with too many others at once; it is not replaced until enough of them are \
+                heard again, or the node is given up";
+    assert_plan!(site.look(), held);
+    site.advance(24 * 3600);
+    assert_plan!(site.look(), held);
+    site.scale(3);
+    assert_plan!(site.look(), &format!("+ web/3 on b\n{held}"));
+
+    let until = site.world.now + Duration::from_secs(30);
+    site.change_node("a", |node| {
+        node.status = node.status.offline_for(OfflineCause::SilentWithMany { replace_at: Some(until) });
+    });
+    let plan = site.look();
+    assert_eq!(plan.look_again, Some(until));
+    assert!(plan.to_string().contains(&format!("not replaced before {until}")), "{plan}");
+    site.change_node("a", |node| node.status = node.status.offline_for(OfflineCause::GivenUp));
+    assert_plan!(site.look(), "- web/1 on a\n+ web/1 on b");
+}
+
+/// M42: what ran out while the control plane was away has run out for nobody. Without `Wait::Unheard` a node that is upgraded
+/// while the server is down would lose its tasks the moment the server is back.
+#[test]
+fn a_node_that_could_not_be_heard_is_waited_for() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
+    site.gone("a", OfflineCause::Shutdown);
+    site.advance(3600);
+    let until = site.world.now + Duration::from_secs(30);
+    site.world.hears_from = until;
+    let plan = site.look();
+    assert_plan!(
+        plan,
+        &format!("held: web/1: the control plane listens for its node, and does not replace it before {until}")
+    );
+    assert_eq!(plan.look_again, Some(until));
+    site.advance(30);
+    assert_plan!(site.look(), "- web/1 on a\n+ web/1 on b");
+}

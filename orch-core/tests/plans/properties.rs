@@ -28,7 +28,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => prop_oneof![Just(1), Just(5), Just(40), Just(400)].prop_map(Act::Advance),
         3 => Just(Act::Agents),
         6 => (0..8usize, 0..8u8).prop_map(|(nth, status)| Act::Report { nth, status }),
-        2 => (0..4usize, 0..5u8).prop_map(|(nth, status)| Act::Node { nth, status }),
+        2 => (0..4usize, 0..7u8).prop_map(|(nth, status)| Act::Node { nth, status }),
         1 => (0..5u32).prop_map(Act::Scale),
         2 => (1..4u8, 0..3u32, 0..3u32).prop_map(|(image, max_unavailable, max_surge)| Act::RollOut {
             image, max_unavailable, max_surge
@@ -105,6 +105,11 @@ fn perform(site: &mut Site, act: &Act) {
                 1 => site.drain(name),
                 2 => site.gone(name, OfflineCause::Silent),
                 3 => site.gone(name, OfflineCause::Shutdown),
+                4 => site.gone(name, OfflineCause::SilentWithMany { replace_at: None }),
+                5 => {
+                    let replace_at = Some(site.world.now + std::time::Duration::from_secs(30));
+                    site.gone(name, OfflineCause::SilentWithMany { replace_at });
+                }
                 _ => {
                     site.change_node(name, |node| node.status = node.status.uncordon().unwrap());
                 }

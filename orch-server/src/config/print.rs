@@ -52,6 +52,8 @@ impl Config {
             "tls_key" => tls?.1.display().to_string(),
             "graceful_shutdown_ttl" => duration(self.shutdown_timeout),
             "heartbeat_timeout" => duration(policy.heartbeat_timeout),
+            "mass_silence_percent" => policy.mass_silence.more_than_percent.to_string(),
+            "mass_silence_nodes" => policy.mass_silence.least_nodes.to_string(),
             "credential_ttl" => duration(policy.credential_ttl),
             "retention.events" => duration(policy.keep_events),
             "retention.audit_logs" => duration(policy.keep_audit),

@@ -61,6 +61,11 @@ impl Reader<'_> {
             self.switch("cluster_policy.allow_keyless_nodes", policy.allow_keyless_nodes);
         policy.revoke_on_reuse = self.switch("cluster_policy.revoke_on_reuse", policy.revoke_on_reuse);
         policy.heartbeat_timeout = self.duration("heartbeat_timeout", policy.heartbeat_timeout);
+        let silence = &mut policy.mass_silence;
+        silence.more_than_percent =
+            self.parse("mass_silence_percent", silence.more_than_percent, |text| values::number(text, 0, 100));
+        silence.least_nodes =
+            self.parse("mass_silence_nodes", silence.least_nodes, |text| values::number(text, 1, 1_000_000));
         policy.credential_ttl = self.duration("credential_ttl", policy.credential_ttl);
         policy.keep_events = self.duration("retention.events", policy.keep_events);
         policy.keep_audit = self.duration("retention.audit_logs", policy.keep_audit);

@@ -55,6 +55,8 @@ settings! {
     Plain "tls_key", "tls-key", ["ORCH_TLS_KEY"], "Its key, PEM";
     Plain "graceful_shutdown_ttl", "shutdown-timeout", ["ORCH_SHUTDOWN_TIMEOUT"], "How long open requests may go on at the end [default: 10s]";
     Plain "heartbeat_timeout", "node-heartbeat-timeout", ["ORCH_NODE_HEARTBEAT_TIMEOUT"], "Silence after which a node is offline [default: 30s]";
+    Plain "mass_silence_percent", "mass-silence-percent", ["ORCH_MASS_SILENCE_PERCENT"], "More nodes than this share silent at once: nothing is replaced; 100: never held back [default: 50]";
+    Plain "mass_silence_nodes", "mass-silence-nodes", ["ORCH_MASS_SILENCE_NODES"], "The least number of nodes for that [default: 3]";
     Plain "node_monitor_interval", "node-monitor-interval", ["ORCH_NODE_MONITOR_INTERVAL"], "Accepted and not needed: silence is noticed when it is due";
     Plain "credential_ttl", "credential-ttl", ["ORCH_CREDENTIAL_TTL"], "Life of a node credential [default: 15m]";
     Plain "retention.events", "", ["ORCH_RETENTION_EVENTS"], "Events are kept so long [default: 720h]";

@@ -83,6 +83,21 @@ fn a_file_gives_what_nobody_else_said_and_unknown_keys_are_refused() {
 }
 
 #[test]
+fn what_many_silent_nodes_are_is_a_setting() {
+    let said = config(&["--mass-silence-percent", "30"], &[("ORCH_MASS_SILENCE_NODES", "10")]).unwrap();
+    let silence = said.policy.mass_silence;
+    assert_eq!((silence.more_than_percent, silence.least_nodes), (30, 10));
+    let problems = config(&["--mass-silence-percent", "101", "--mass-silence-nodes", "0"], &[]).unwrap_err();
+    assert_eq!(
+        problems,
+        [
+            "--mass-silence-percent: expected a whole number from 0 to 100",
+            "--mass-silence-nodes: expected a whole number from 1 to 1000000",
+        ]
+    );
+}
+
+#[test]
 fn printing_redacts_secrets() {
     let url = ("DATABASE_URL", "postgres://orch:0123456789abcdef@db/orch");
     let key = ("ORCH_SECRET_KEY", "0123456789abcdef0123456789abcdef");

@@ -30,6 +30,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parsed.filter(|duration| !duration.is_zero()).ok_or_else(|| WRONG.to_owned())
 }
 
+/// A whole number between two others.
+pub(super) fn number<N>(text: &str, least: N, most: N) -> Result<N, String>
+where
+    N: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let parsed = text.parse().ok().filter(|number| (&least..=&most).contains(&number));
+    parsed.ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+}
+
 /// `true`, `false`, `1`, `0`, `t`, `f`.
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {

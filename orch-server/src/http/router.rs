@@ -47,6 +47,7 @@ fn routes() -> Routes {
         .mount::<ep::DrainNode, _>(h::nodes::drain)
         .mount::<ep::UncordonNode, _>(h::nodes::uncordon)
         .mount::<ep::CordonNode, _>(h::nodes::cordon)
+        .mount::<ep::GiveUpNode, _>(h::nodes::give_up)
         .mount::<ep::RevokeNode, _>(h::nodes::revoke)
         .mount::<ep::ResetNode, _>(h::nodes::reset)
         .mount::<ep::RemoveNode, _>(h::nodes::remove)

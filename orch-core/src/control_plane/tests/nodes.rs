@@ -204,6 +204,54 @@ fn a_new_server_waits_for_nodes_before_it_gives_them_up() {
     assert_eq!(harness.status(agent.node), NodeStatus::Ready);
 }
 
+/// M41: through the whole shell, on the clocks that it runs by. Without `Timer::Silence` nothing would ever be let go on.
+#[test]
+fn while_most_nodes_are_silent_nothing_is_replaced_and_then_only_what_is_silent_still() {
+    let harness = Harness::start(14);
+    let mut agents = ["a", "b", "c", "d", "e"].map(|name| harness.join(name));
+    let service = harness.deploy("web", 5, 600);
+    let nodes_of = || {
+        let image = harness.plane.image();
+        let active = image.tasks_of_service(service).filter(|task| task.is_active());
+        active.filter_map(|task| task.node).collect::<std::collections::BTreeSet<_>>()
+    };
+    let all = nodes_of();
+    assert_eq!(all.len(), 5, "one on each");
+    let beat = |agents: &mut [Agent], rounds: u32| {
+        for _ in 0..rounds {
+            harness.sim.run_for(5 * SECOND);
+            agents.iter_mut().for_each(|agent| drop(harness.beat(agent).unwrap()));
+        }
+    };
+    beat(&mut agents[3..], 24);
+    assert_eq!(nodes_of(), all, "three of five are too many, for as long as they are silent");
+    let held = harness.plane.held(&Permit::<ReadServices>::system("test"), service);
+    assert_eq!(held.iter().filter(|held| held.reason == HeldReason::ManySilent).count(), 3, "{held:?}");
+
+    beat(&mut agents[1..], 5);
+    assert_eq!(nodes_of(), all, "two are back, and the third has a fresh grace");
+    beat(&mut agents[1..], 4);
+    assert!(!nodes_of().contains(&agents[0].node), "and no more than that");
+}
+
+/// M42: a server that was away judges by what it hears from its return on, and so about nodes that had gone before.
+#[test]
+fn what_ran_out_while_the_server_was_away_has_run_out_for_nobody() {
+    let mut harness = Harness::start(15);
+    let mut agents = [harness.join("a"), harness.join("b")];
+    let service = harness.deploy("web", 2, 600);
+    harness.beat_with(&mut agents[0], Heartbeat { shutdown: true, ..Heartbeat::default() }).unwrap();
+    harness.sim.crash(harness.server);
+    harness.sim.run_for(600 * SECOND);
+    harness.restart(0);
+    harness.sim.run_for(20 * SECOND);
+    harness.beat(&mut agents[0]).unwrap();
+    harness.beat(&mut agents[1]).unwrap();
+    harness.sim.run_for(20 * SECOND);
+    let image = harness.plane.image();
+    assert_eq!(image.tasks_of_service(service).filter(|task| !task.is_active()).count(), 0);
+}
+
 #[test]
 fn while_the_store_cannot_be_written_heartbeats_keep_nodes_alive() {
     let harness = Harness::start(4);

@@ -80,6 +80,13 @@ pub(crate) async fn cordon(
     change(app, call, |node| command::CordonNode { node }).await
 }
 
+pub(crate) async fn give_up(
+    State(app): State<App>,
+    call: Call<ep::GiveUpNode, command::GiveUpNode>,
+) -> Reply<ep::GiveUpNode> {
+    change(app, call, |node| command::GiveUpNode { node }).await
+}
+
 pub(crate) async fn revoke(
     State(app): State<App>,
     call: Call<ep::RevokeNode, command::RevokeNode>,
