@@ -21,6 +21,7 @@
 pub mod cache;
 mod conductor;
 pub mod config;
+mod contact;
 mod credential;
 mod enroll;
 mod exec_check;
@@ -196,6 +197,7 @@ impl AgentBuilder {
                 streaks: watch::Sender::new(BTreeMap::new()),
                 outbox: report::Outbox::default(),
                 poll_again: tokio::sync::Notify::new(),
+                heard: watch::Sender::new(None),
                 status: watch::Sender::new(status),
             }),
         }

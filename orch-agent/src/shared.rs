@@ -11,6 +11,7 @@ use orch_core::env::{EnvExt as _, SharedEnv};
 use orch_core::id::{BootId, NodeId, TaskId};
 use orch_core::node::NodeFacts;
 use orch_core::runtime::{ContainerRuntime, RuntimeError};
+use orch_core::time::Monotonic;
 use tokio::sync::{Notify, watch};
 
 use crate::cache::Cache;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     /// A heartbeat told that a poll must have got lost.
     pub(crate) poll_again: Notify,
     pub(crate) status: watch::Sender<AgentStatus>,
+    /// When the last question that the control plane answered was asked.
+    pub(crate) heard: watch::Sender<Option<Monotonic>>,
 }
 
 impl Shared {
@@ -86,9 +89,19 @@ impl Shared {
         limit: Duration,
         call: impl Future<Output = Result<T, AgentApiError>>,
     ) -> Result<T, AgentApiError> {
+        let asked = self.env.monotonic();
         tokio::select! {
             biased;
-            answer = call => answer,
+            answer = call => {
+                if answer.is_ok() {
+                    self.heard.send_if_modified(|heard| {
+                        let newer = heard.is_none_or(|heard| heard < asked);
+                        *heard = heard.max(Some(asked));
+                        newer
+                    });
+                }
+                answer
+            }
             () = self.env.sleep(limit) => Err(AgentApiError::Unavailable {
                 retry_after: None,
                 cause: format!("no answer within {limit:?}").into(),

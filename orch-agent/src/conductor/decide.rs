@@ -5,11 +5,20 @@ use orch_core::env::EnvExt as _;
 use orch_core::id::TaskId;
 
 use super::Conductor;
+use crate::contact::Lapse;
 
 impl Conductor {
     pub(super) fn converge(&mut self, task: TaskId) {
         let revoked = self.goal.revoked;
+        let now = self.shared.env.monotonic();
         let Some(entry) = self.tasks.get_mut(&task) else { return };
+        let allowed = entry.desired.as_ref().and_then(|task| task.template.on_disconnect.stop_after());
+        let heard = *self.shared.heard.borrow();
+        let (lapse, lapses_at) = Lapse::of(allowed, heard, self.started, now);
+        let before = std::mem::replace(&mut entry.lapse, lapse);
+        if lapse == Lapse::Over && before != lapse {
+            tracing::warn!(%task, "the control plane is not heard: the task is stopped until it is");
+        }
         if let Some(busy) = &entry.busy
             && busy.launching
             && !entry.intent(revoked).is_run()
@@ -20,7 +29,8 @@ impl Conductor {
             return;
         }
         let env = &self.shared.env;
-        let plan = entry.plan(task, revoked, self.shared.config.keep_dead, env.monotonic(), env.random_u64());
+        let mut plan = entry.plan(task, revoked, self.shared.config.keep_dead, now, env.random_u64());
+        plan.look_again = plan.look_again.into_iter().chain(lapses_at).min();
         if entry.can_wait(&plan, revoked) {
             return;
         }

@@ -15,12 +15,15 @@ use orch_core::time::{Monotonic, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::work::Launch;
+use crate::contact::Lapse;
 
 /// A task on this node, wanted or not.
 #[derive(Default)]
 pub(crate) struct Entry {
     /// What is wanted; `None`: it has no business here.
     pub(crate) desired: Option<Arc<DesiredTask>>,
+    /// Whether it may run while the control plane is not heard.
+    pub(crate) lapse: Lapse,
     /// Why this node does not run it.
     pub(crate) refusal: Option<String>,
     pub(crate) containers: Vec<ObservedContainer>,
@@ -67,7 +70,18 @@ pub(crate) struct Busy {
 
 impl Entry {
     pub(crate) fn intent(&self, revoked: bool) -> Intent<'_> {
-        if revoked { Intent::Halt } else { Intent::of(self.desired.as_deref()) }
+        if revoked {
+            return Intent::Halt;
+        }
+        match (Intent::of(self.desired.as_deref()), self.lapse) {
+            (Intent::Run(task), Lapse::Over) => Intent::Rest(task),
+            (Intent::Run(task), Lapse::Unproven) if !self.runs() => Intent::Rest(task),
+            (intent, _) => intent,
+        }
+    }
+
+    fn runs(&self) -> bool {
+        self.containers.iter().any(|known| matches!(known.state, ContainerState::Running { .. }))
     }
 
     /// What to do now.

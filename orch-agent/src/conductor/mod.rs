@@ -35,6 +35,7 @@ use self::entry::Entry;
 use self::pull::Pulls;
 use self::runtime::RuntimeView;
 use self::work::Worked;
+use crate::contact::Lapse;
 use crate::exec_check;
 use crate::shared::{Goal, Shared};
 
@@ -86,6 +87,8 @@ pub(crate) struct Conductor {
     tick: u64,
     runtime: RuntimeView,
     looks_at_pulls: bool,
+    /// When this process began.
+    started: Monotonic,
 }
 
 impl Conductor {
@@ -108,6 +111,7 @@ impl Conductor {
             tick: 0,
             runtime,
             looks_at_pulls: false,
+            started: shared.env.monotonic(),
             shared,
         }
     }
@@ -118,6 +122,7 @@ impl Conductor {
         let mut goals = shared.goal.subscribe();
         goals.mark_changed();
         let mut sessions = shared.session.subscribe();
+        let mut heard = shared.heard.subscribe();
         loop {
             self.tick += 1;
             while let Some(task) = self.queue.pop_first() {
@@ -141,11 +146,21 @@ impl Conductor {
                         self.say_all_again();
                     }
                 }
+                Ok(()) = heard.changed() => {
+                    heard.borrow_and_update();
+                    self.go_on();
+                }
                 Some(job) = self.jobs.next(), if !self.jobs.is_empty() => self.take_job(job),
                 Some(event) = self.events.next() => self.take_event(event),
                 () = sleep => self.take_time(),
             }
         }
+    }
+
+    /// The control plane is heard: what may not run without it may again.
+    fn go_on(&mut self) {
+        let waiting = self.tasks.iter().filter(|(_, entry)| entry.lapse != Lapse::Fresh);
+        self.queue.extend(waiting.map(|(task, _)| *task));
     }
 
     fn take_job(&mut self, job: Job) {

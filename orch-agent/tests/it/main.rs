@@ -4,6 +4,7 @@
 
 mod crash;
 mod deploy;
+mod disconnect;
 mod ends;
 mod engine;
 mod identity;

@@ -215,6 +215,7 @@ pub(crate) fn template() -> TaskTemplate {
         health: None,
         restart: RestartPolicy::default(),
         stop: Default::default(),
+        on_disconnect: Default::default(),
         labels: Default::default(),
         init: true,
     }

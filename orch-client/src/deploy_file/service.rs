@@ -55,6 +55,7 @@ const KEYS: &[&str] = &[
     "stop_signal",
     "stop_grace",
     "drain_delay",
+    "on_disconnect",
     "init",
     "rollout",
 ];
@@ -143,6 +144,9 @@ fn service(r: &mut Reader, root: &Field<'_>) -> ServiceSpec {
     spec.stop_signal = optional(r, &f, "stop_signal", Reader::text);
     spec.stop_grace = optional(r, &f, "stop_grace", Reader::duration).unwrap_or_default();
     spec.drain_delay = optional(r, &f, "drain_delay", Reader::duration);
+    if let Some(field) = f.get_some(&["on_disconnect"]) {
+        spec.on_disconnect = lifecycle::on_disconnect(r, &field);
+    }
     if let Some(field) = f.get_some(&["labels"]) {
         r.place("labels", &field);
         spec.labels = pairs(r, &field);

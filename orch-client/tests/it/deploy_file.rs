@@ -2,7 +2,7 @@
 
 use orch_client::deploy_file::parse;
 use orch_core::api::Nanos;
-use orch_core::api::spec::{OnFailure, Operator, ProbeKind, RestartCondition, ServiceSpec};
+use orch_core::api::spec::{OnDisconnect, OnFailure, Operator, ProbeKind, RestartCondition, ServiceSpec};
 
 fn one(text: &str) -> ServiceSpec {
     let mut services = parse(text).unwrap_or_else(|error| panic!("{}", error.in_file("file")));
@@ -504,4 +504,31 @@ healthcheck: {type: exec, command: [/web, check], interval: 10s, startPeriod: 1m
         let problem = orch_client::deploy_file::parse(&text).unwrap_err().in_file("f");
         assert!(problem.starts_with(expected), "{check}: {problem}");
     }
+}
+
+#[test]
+fn what_becomes_of_a_task_that_is_not_heard_is_a_word_or_one_of_two_times() {
+    let with = |text: &str| format!("name: web\nimage: web:1\nonDisconnect: {text}\n");
+    for (text, expected) in [
+        ("keep", OnDisconnect::Keep),
+        ("{replaceAfter: 5m}", OnDisconnect::ReplaceAfter(Nanos(300_000_000_000))),
+        ("{stop_after: 30s}", OnDisconnect::StopAfter(Nanos(30_000_000_000))),
+    ] {
+        assert_eq!(one(&with(text)).on_disconnect, Some(expected), "{text}");
+    }
+    assert_eq!(one("name: web\nimage: web:1").on_disconnect, None);
+    for (text, expected) in [
+        ("kep", "keep"),
+        ("{replaceAfter: 5m, stopAfter: 30s}", "one of `replaceAfter` and `stopAfter`"),
+        ("{}", "one of `replaceAfter` and `stopAfter`"),
+        ("{stopAfter: 9s}", "at least 10 s"),
+        ("{stopafter: 30s}", "stopAfter"),
+        ("{replaceAfter: 800h}", "at most 30 days"),
+        ("{replaceAfter: soon}", "3:"),
+    ] {
+        let told = problems(&with(text));
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+    let stateful = problems(&format!("{}stateful: true", with("{replaceAfter: 5m}")));
+    assert!(stateful.contains("onDisconnect.replaceAfter") && stateful.contains("stateful"), "{stateful}");
 }

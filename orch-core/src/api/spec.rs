@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use health::{HealthCheck, ProbeKind, Scheme};
-pub use lifecycle::{Backoff, OnFailure, RestartCondition, RestartPolicy, Rollout};
+pub use lifecycle::{Backoff, OnDisconnect, OnFailure, RestartCondition, RestartPolicy, Rollout};
 pub use network::{Port, Protocol, Route};
 pub use placement::{Constraint, Operator, Strategy};
 pub use resources::ResourceRequirements;
@@ -127,6 +127,9 @@ pub struct ServiceSpec {
     /// Between leaving discovery and that signal, at most one hour; left out: 2 s for a service with ports, else none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_delay: Option<Nanos>,
+    /// What becomes of a task while its node is not heard; left out: it is replaced at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_disconnect: Option<OnDisconnect>,
     /// The engine's init reaps zombies as process 1.
     #[serde(skip_serializing_if = "is_false")]
     pub init: bool,

@@ -54,6 +54,8 @@ pub struct TaskMemory {
     pub signal_at: Option<Monotonic>,
     /// A stop of ours was carried out.
     pub stopped_by_us: bool,
+    /// The attempt was stopped since the control plane was not heard: its end is none of the task's own.
+    pub(super) rested: bool,
     /// The last stop that the runtime says was carried out, on whichever container.
     stop_said: Option<StopSaid>,
     /// The next end is the node's doing (its engine was restarted): it is not counted.
@@ -95,19 +97,24 @@ pub struct Streak {
     pub attempt: Attempt,
     /// Ends in a row.
     pub failures: u32,
+    /// The attempt was stopped since the control plane was not heard.
+    #[serde(default)]
+    pub rested: bool,
 }
 
 impl TaskMemory {
     /// What is known after a restart of the agent.
     #[must_use]
     pub fn recalled(streak: Streak) -> Self {
-        Self { attempt: streak.attempt, failures: streak.failures, ..Self::default() }
+        let Streak { attempt, failures, rested } = streak;
+        Self { attempt, failures, rested, ..Self::default() }
     }
 
     /// What should outlive the process; `None` where there is nothing that a fresh start would not know.
     #[must_use]
     pub fn streak(&self) -> Option<Streak> {
-        (self.failures > 0).then_some(Streak { attempt: self.attempt, failures: self.failures })
+        let Self { attempt, failures, rested, .. } = *self;
+        (failures > 0 || rested).then_some(Streak { attempt, failures, rested })
     }
 
     /// The attempt that counts.
@@ -125,6 +132,7 @@ impl TaskMemory {
             self.adopted = false;
             self.pulls = false;
             self.stopped_by_us = false;
+            self.rested = false;
             self.signal_at = None;
             self.health = HealthState::default();
         }
@@ -146,6 +154,8 @@ impl TaskMemory {
 
     /// The container runs: what it took to get there is forgiven.
     pub(super) fn runs(&mut self, now: Monotonic) {
+        // Once it was stopped, what still shows it running is a look of before.
+        self.rested &= self.stopped_by_us;
         self.restart_at = None;
         self.trouble = None;
         if self.running_since.is_none() {

@@ -36,6 +36,9 @@ use crate::time::Monotonic;
 pub enum Intent<'a> {
     /// Its container runs.
     Run(&'a DesiredTask),
+    /// The control plane was not heard for longer than the task may run without it: nothing of it runs, nothing is started,
+    /// and it goes on once that is heard again.
+    Rest(&'a DesiredTask),
     /// Its container is stopped, and stays for its logs.
     Stop(&'a DesiredTask),
     /// Nothing of it is left. With what it was, where that is known: it is stopped as its spec says.
@@ -104,6 +107,7 @@ pub fn converge(view: &TaskView<'_>, now: Monotonic, random: u64) -> TaskPlan {
         TaskPlan { memory: view.memory.clone(), step: None, report: None, look_again: None, finished: false };
     match view.intent {
         Intent::Run(task) => run(&mut plan, view, task, now, random),
+        Intent::Rest(task) => rest(&mut plan, view, task),
         Intent::Stop(task) => stop(&mut plan, view, task, now),
         Intent::Remove(task) => remove(&mut plan, view, task, now),
         Intent::Halt => plan.step = stop_running(view.containers),
@@ -135,17 +139,16 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
         memory.adopt(newest);
     }
     if memory.end.is_none() {
-        match Containers::sort(view.containers, memory, view.keep_dead)
-            .current
-            .map(|container| &container.state)
-        {
-            Some(ContainerState::Exited(exit)) => {
-                restart::ended(memory, &task.template.restart, exit.clone(), now, random);
-            }
-            None if memory.container.is_some() => {
-                restart::ended(memory, &task.template.restart, restart::vanished(), now, random);
-            }
-            _ => {}
+        let current = Containers::sort(view.containers, memory, view.keep_dead).current;
+        let exit = match current.map(|container| &container.state) {
+            Some(ContainerState::Exited(exit)) => Some(exit.clone()),
+            None if memory.container.is_some() => Some(restart::vanished()),
+            _ => None,
+        };
+        match exit {
+            Some(exit) if memory.rested => restart::rested(memory, exit),
+            Some(exit) => restart::ended(memory, &task.template.restart, exit, now, random),
+            None => {}
         }
     }
     // The attempt may have moved on just now: what was current is then the dead one before it.
@@ -204,6 +207,18 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
     };
     plan.report = status.map(|status| memory.report(view.task, status));
     plan.step = step;
+}
+
+/// Ends what runs, by the policy that it was made with, and remembers that this was no end of its own.
+fn rest(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask) {
+    let memory = &mut plan.memory;
+    memory.not_behind(task.attempt);
+    if let Some(newest) = Containers::newest_that_fits(view.containers, task, memory.attempt()) {
+        memory.adopt(newest);
+    }
+    memory.restart_at = None;
+    plan.step = stop_running(view.containers);
+    memory.rested |= plan.step.is_some();
 }
 
 fn stop(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monotonic) {

@@ -55,6 +55,13 @@ pub(super) fn ended(
     }
 }
 
+/// The attempt was stopped since the control plane was not heard, which it is again: another follows, whatever the policy.
+pub(super) fn rested(memory: &mut TaskMemory, exit: Exit) {
+    let next = memory.attempt().next();
+    let note = format!("the control plane is heard again: restarting (attempt {next})");
+    memory.next_attempt(Exit { by_us: true, ..exit }, None, note);
+}
+
 fn end_of(exit: Exit) -> TaskStatus {
     if exit.is_success() {
         TaskStatus::Stopped(Some(exit))

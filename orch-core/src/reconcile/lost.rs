@@ -60,5 +60,5 @@ pub(super) fn give_up_lost_tasks(pass: &mut Pass<'_, '_>) {
 
 /// Whether a task on its way out may still run: stopping on a node that answers, or that may come back.
 pub(super) fn is_reachable(pass: &Pass<'_, '_>, task: &crate::task::Task) -> bool {
-    matches!(place_of(&pass.draft, task, pass.ctx), Place::Here | Place::Leaving)
+    matches!(place_of(&pass.draft, &pass.service, task, pass.ctx), Place::Here | Place::Leaving)
 }

@@ -130,6 +130,21 @@ pub enum HeldReason {
         /// Until when it is waited for.
         until: Timestamp,
     },
+    /// The service says to wait.
+    #[error("its node is silent; as its spec says, it is not replaced before {until}")]
+    NodeSilent {
+        /// Until when it is waited for.
+        until: Timestamp,
+    },
+    /// The agent stops the task by itself.
+    #[error("its node is silent, and its agent stops it by itself; it is not replaced before {until}")]
+    StopsByItself {
+        /// By when that must have happened.
+        until: Timestamp,
+    },
+    /// The service says that nothing takes its place.
+    #[error("its node is silent; as its spec says, it is kept")]
+    Kept,
     /// A stateful task's node is lost: a person must say that it is dead.
     #[error("its node is lost; a stateful replica is not replaced unless the node is removed")]
     StatefulNodeLost,

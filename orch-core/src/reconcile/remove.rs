@@ -30,7 +30,7 @@ pub(super) fn take_down(pass: &mut Pass<'_, '_>) {
         if pass.is_full() {
             return;
         }
-        let place = place_of(&pass.draft, &task, pass.ctx);
+        let place = place_of(&pass.draft, &pass.service, &task, pass.ctx);
         let answers = matches!(place, Place::Here | Place::Leaving);
         if !answers {
             // An agent that comes back finds no such task, and removes what it has of it.

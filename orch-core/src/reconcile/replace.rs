@@ -7,7 +7,7 @@ use super::fill::hold_unplaced;
 use super::pass::{Handover, Pass};
 use super::plan::HeldReason;
 use super::restart::{Heritage, heritage};
-use super::slots::{Place, Replica, SlotTasks, age_key};
+use super::slots::{Place, Replica, SlotTasks, Wait, age_key};
 use crate::cluster::{Change, Key};
 use crate::id::{NodeId, TaskId};
 use crate::schedule::Placement;
@@ -75,7 +75,8 @@ fn retire_slot(pass: &mut Pass<'_, '_>, slot: Slot, tasks: &SlotTasks, budget: &
     for replica in &tasks.active {
         let outdated = !pass.is_up_to_date(&replica.task);
         let away = matches!(replica.place, Place::Away(_) | Place::Lost);
-        if one_owner && away {
+        let stops_by_itself = matches!(replica.place, Place::Away(Wait::Stopping(_)));
+        if (one_owner && away) || stops_by_itself {
             continue; // `lost` says what it waits for
         }
         if replica.task.id == kept.task.id {

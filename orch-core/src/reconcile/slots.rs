@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::command::Ctx;
 use crate::id::TaskId;
 use crate::node::{NodeStatus, OfflineCause};
-use crate::service::{Service, Version};
+use crate::service::{Service, TaskTemplate, Version};
 use crate::task::{Health, Slot, StopCause, Task, TaskStatus};
 use crate::time::Timestamp;
 
@@ -39,14 +39,24 @@ pub(super) enum Wait {
     Many(Option<Timestamp>),
     /// The control plane could not have heard it before.
     Unheard(Timestamp),
+    /// The service says how long.
+    Patience(Timestamp),
+    /// The agent stops the task by itself; by then that must have happened.
+    Stopping(Timestamp),
+    /// The service says that nothing takes its place.
+    Kept,
 }
 
 impl Wait {
     /// Until when at the latest; `None`: nobody knows.
     pub(super) const fn until(self) -> Option<Timestamp> {
         match self {
-            Self::Goodbye(until) | Self::Unheard(until) => Some(until),
+            Self::Goodbye(until)
+            | Self::Unheard(until)
+            | Self::Patience(until)
+            | Self::Stopping(until) => Some(until),
             Self::Many(until) => until,
+            Self::Kept => None,
         }
     }
 
@@ -56,6 +66,9 @@ impl Wait {
             Self::Many(None) => HeldReason::ManySilent,
             Self::Many(Some(until)) => HeldReason::ManySilentUntil { until },
             Self::Unheard(until) => HeldReason::NotHeardYet { until },
+            Self::Patience(until) => HeldReason::NodeSilent { until },
+            Self::Stopping(until) => HeldReason::StopsByItself { until },
+            Self::Kept => HeldReason::Kept,
         }
     }
 }
@@ -135,7 +148,7 @@ impl Slots {
                 slot.ended.push(task);
                 continue;
             }
-            let place = place_of(cluster, &task, ctx);
+            let place = place_of(cluster, service, &task, ctx);
             if task.is_active() {
                 let checked = *checked.entry(task.version).or_insert_with(|| has_check(cluster, &task));
                 let availability = availability(&task, place, checked, min_healthy, now);
@@ -179,20 +192,41 @@ impl Slots {
 }
 
 /// What has become of a task's node.
-pub(super) fn place_of(cluster: &Cluster, task: &Task, ctx: &Ctx<'_>) -> Place {
+pub(super) fn place_of(cluster: &Cluster, service: &Service, task: &Task, ctx: &Ctx<'_>) -> Place {
     let Some(node) = task.node else { return Place::Nowhere };
     match cluster.node(node).map(|node| node.status) {
         None | Some(NodeStatus::Revoked) => Place::Gone,
         Some(NodeStatus::Ready) => Place::Here,
         Some(NodeStatus::Draining) => Place::Leaving,
         Some(NodeStatus::Offline { since, cause, draining }) => {
-            waited_for(since, cause, draining, ctx).map_or(Place::Lost, Place::Away)
+            let template = match cluster.revision_of(task) {
+                Some(revision) => &revision.spec.template,
+                None => &service.spec.template,
+            };
+            let by_spec = by_spec(template, since);
+            waited_for(since, cause, draining, by_spec, ctx).map_or(Place::Lost, Place::Away)
         }
     }
 }
 
+/// What the spec that a task was made from says of its node being offline.
+fn by_spec(template: &TaskTemplate, since: Timestamp) -> Wait {
+    let policy = template.on_disconnect;
+    match policy.replaced_after(&template.stop).map(|after| since + after) {
+        None => Wait::Kept,
+        Some(until) if policy.stop_after().is_some() => Wait::Stopping(until),
+        Some(until) => Wait::Patience(until),
+    }
+}
+
 /// What a node that is offline is waited for, if it still is: the longest of all there is to wait for.
-fn waited_for(since: Timestamp, cause: OfflineCause, draining: bool, ctx: &Ctx<'_>) -> Option<Wait> {
+fn waited_for(
+    since: Timestamp,
+    cause: OfflineCause,
+    draining: bool,
+    by_spec: Wait,
+    ctx: &Ctx<'_>,
+) -> Option<Wait> {
     let by_cause = match cause {
         OfflineCause::Shutdown if draining => None,
         OfflineCause::Shutdown => Some(Wait::Goodbye(since + ctx.policy.shutdown_grace)),
@@ -201,9 +235,9 @@ fn waited_for(since: Timestamp, cause: OfflineCause, draining: bool, ctx: &Ctx<'
     };
     // While nobody listened nobody could come back (M42); but what a person says of a node stands.
     let unheard = (cause != OfflineCause::GivenUp).then_some(Wait::Unheard(ctx.hears_from));
-    let waits = by_cause.into_iter().chain(unheard);
+    let waits = by_cause.into_iter().chain(unheard).chain([by_spec]);
     let waits = waits.filter(|wait| wait.until().is_none_or(|until| ctx.now < until));
-    waits.max_by_key(|wait| (wait.until().is_none(), wait.until()))
+    waits.max_by_key(|wait| (*wait == Wait::Kept, wait.until().is_none(), wait.until()))
 }
 
 fn has_check(cluster: &Cluster, task: &Task) -> bool {

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod difference;
+pub mod disconnect;
 pub mod health;
 pub mod image;
 pub mod mount;
@@ -18,6 +19,7 @@ pub mod validation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use disconnect::OnDisconnect;
 pub use health::{HealthCheck, Probe, Scheme};
 pub use image::{ImageDigest, ImageRef};
 pub use mount::{Mount, MountSource};

@@ -7,7 +7,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerSettings, HealthCheck, ImageRef, Mount, PortSpec, RestartPolicy, SecurityContext};
+use super::{
+    ContainerSettings, HealthCheck, ImageRef, Mount, OnDisconnect, PortSpec, RestartPolicy, SecurityContext,
+};
 use crate::name::EnvName;
 use crate::node::Resources;
 use crate::secret::SecretRef;
@@ -55,6 +57,9 @@ pub struct TaskTemplate {
     pub restart: RestartPolicy,
     /// How it is stopped.
     pub stop: StopPolicy,
+    /// What becomes of it while its node is not heard.
+    #[serde(default, skip_serializing_if = "OnDisconnect::is_default")]
+    pub on_disconnect: OnDisconnect,
     /// The user's own container labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,

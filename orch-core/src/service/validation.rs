@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
 use super::health::MIN_EXEC_INTERVAL;
-use super::{HealthCheck, PortSpec, Probe, Protocol, Publish, ServiceSpec, TaskTemplate};
+use super::{HealthCheck, OnDisconnect, PortSpec, Probe, Protocol, Publish, ServiceSpec, TaskTemplate};
 use crate::command::{FieldPath, Rejection};
 use crate::node::Resources;
 use crate::secret::SecretDelivery;
@@ -66,6 +66,12 @@ pub fn check_spec_at(spec: &ServiceSpec, at: &FieldPath) -> Result<(), Rejection
             Rejection::invalid(field, "it is blank", "a label key")
         })?;
     }
+    let replaced = matches!(spec.template.on_disconnect, OnDisconnect::ReplaceAfter(after) if !after.is_zero());
+    ensure(!(spec.stateful && replaced), || {
+        let field = at.field("on_disconnect").field("replace_after");
+        let problem = "a stateful replica is not replaced while its node may still run it";
+        Rejection::invalid(field, problem, "`keep` or `stop_after`, or to be left out")
+    })?;
     ensure(spec.template.restart.max_attempts != Some(0), || {
         let field = at.field("restart_policy").field("max_attempts");
         Rejection::invalid(field, "it is 0", "at least 1, or nothing for no limit")
@@ -307,6 +313,11 @@ mod tests {
         let stuck = |s: &mut ServiceSpec| s.rollout.max_surge = 0;
         assert_eq!(refused_for(stuck), "spec.rollout.max_surge");
         assert_eq!(refused_for(|s| s.rollout.deadline = Duration::ZERO), "spec.rollout.deadline");
+        let two_owners = |s: &mut ServiceSpec| {
+            s.stateful = true;
+            s.template.on_disconnect = OnDisconnect::ReplaceAfter(Duration::from_secs(60));
+        };
+        assert_eq!(refused_for(two_owners), "spec.on_disconnect.replace_after");
         let never = |s: &mut ServiceSpec| s.template.restart.max_attempts = Some(0);
         assert_eq!(refused_for(never), "spec.restart_policy.max_attempts");
     }

@@ -317,6 +317,7 @@ pub fn web_spec(name: &str, replicas: u32) -> ServiceSpec {
             health: None,
             restart: RestartPolicy::default(),
             stop: StopPolicy::default(),
+            on_disconnect: Default::default(),
             labels: BTreeMap::new(),
             init: true,
         },

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use orch_core::command::{RemoveNode, RevokeNode};
 use orch_core::node::OfflineCause;
+use orch_core::service::OnDisconnect;
 use orch_core::task::DesiredStatus;
 use orch_core::testing::web_spec;
 
@@ -171,4 +172,51 @@ fn a_node_that_could_not_be_heard_is_waited_for() {
     assert_eq!(plan.look_again, Some(until));
     site.advance(30);
     assert_plan!(site.look(), "- web/1 on a\n+ web/1 on b");
+}
+
+fn with(on_disconnect: OnDisconnect) -> Site {
+    let mut spec = web_spec("web", 1);
+    spec.template.on_disconnect = on_disconnect;
+    Site::settled(&["a", "b"], spec)
+}
+
+/// M38: each policy in the one place that knows them, `OnDisconnect::replaced_after`.
+#[test]
+fn a_silent_nodes_task_is_replaced_when_its_spec_says() {
+    let minute = Duration::from_secs(60);
+    for (policy, wait) in [
+        (OnDisconnect::ReplaceAfter(minute), 60),
+        (OnDisconnect::StopAfter(minute), 60 + 10 + 15), // the grace of its stop, and a margin
+    ] {
+        let mut site = with(policy);
+        site.gone("a", OfflineCause::Silent);
+        let plan = site.look();
+        assert!(plan.to_string().contains("not replaced before"), "{plan}");
+        assert_eq!(plan.look_again, Some(site.world.now + Duration::from_secs(wait)), "{policy:?}");
+        site.advance(wait - 1);
+        site.assert_quiet();
+        site.advance(1);
+        assert_plan!(site.look(), "- web/1 on a\n+ web/1 on b");
+    }
+    let mut site = with(OnDisconnect::Keep);
+    site.gone("a", OfflineCause::Silent);
+    site.advance(365 * 24 * 3600);
+    assert_plan!(site.look(), "held: web/1: its node is silent; as its spec says, it is kept");
+    revoke(&mut site, "a");
+    assert_plan!(site.look(), "+ web/1 on b");
+}
+
+/// M38: not even a rollout puts another beside one that may run still. Without the exception in `retire_slot` it would be
+/// started at once.
+#[test]
+fn a_rollout_waits_until_a_task_that_stops_by_itself_must_have_stopped() {
+    let mut site = with(OnDisconnect::StopAfter(Duration::from_secs(60)));
+    site.gone("a", OfflineCause::Silent);
+    site.roll_out("web:2", 1, 0);
+    let plan = site.look();
+    assert!(plan.to_string().contains("stops it by itself"), "{plan}");
+    assert_eq!(site.running(), "1 v1 a");
+    site.advance(85);
+    site.settle();
+    assert_eq!(site.running(), "1 v2 b");
 }

@@ -44,6 +44,7 @@ pub(crate) fn template(image: &ImageRef) -> TaskTemplate {
         health: None,
         restart: RestartPolicy::default(),
         stop: StopPolicy { grace: Duration::from_secs(5), ..StopPolicy::default() },
+        on_disconnect: Default::default(),
         labels: [].into(),
         init: true,
     }

@@ -1,7 +1,7 @@
 //! What follows an exit, and how one version replaces another.
 
 use orch_core::api::spec::{
-    Autoscaling, Backoff, MAX_REPLICAS, OnFailure, RestartCondition, RestartPolicy, Rollout,
+    Autoscaling, Backoff, MAX_REPLICAS, OnDisconnect, OnFailure, RestartCondition, RestartPolicy, Rollout,
 };
 
 use super::within;
@@ -37,6 +37,26 @@ pub(super) fn restart(r: &mut Reader, field: &Field<'_>) -> RestartPolicy {
         condition: condition.unwrap_or_default(),
         max_attempts: max_attempts.unwrap_or_default(),
         backoff,
+    }
+}
+
+/// `keep`, `{replaceAfter: 5m}` or `{stopAfter: 30s}`.
+pub(super) fn on_disconnect(r: &mut Reader, field: &Field<'_>) -> Option<OnDisconnect> {
+    const AT: &str = "on_disconnect";
+    r.place(AT, field);
+    if matches!(field.node.value, Value::Scalar { .. }) {
+        return r.word(field, &[("keep", OnDisconnect::Keep)]);
+    }
+    let f = r.fields(field, &["replace_after", "stop_after"]);
+    let mut after =
+        |name: &str| within(r, &f, &[name], &format!("{AT}.{name}"), Reader::duration);
+    match (after("replace_after"), after("stop_after")) {
+        (Some(after), None) => Some(OnDisconnect::ReplaceAfter(after)),
+        (None, Some(after)) => Some(OnDisconnect::StopAfter(after)),
+        _ => {
+            r.wrong(field, "expected `keep`, or one of `replaceAfter` and `stopAfter`");
+            None
+        }
     }
 }
 

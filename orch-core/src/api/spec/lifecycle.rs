@@ -23,6 +23,54 @@ words! {
     }
 }
 
+/// What becomes of a task while its node is not heard: `"keep"`, `{"replace_after": …}` or `{"stop_after": …}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisconnect {
+    /// Another takes its place once its node is offline for so long, at most 30 days; 0 is the default.
+    ReplaceAfter(Nanos),
+    /// The agent stops it after so long without an answer of the control plane, 10 s to 30 days; then another takes its place.
+    StopAfter(Nanos),
+    /// Nothing takes its place.
+    Keep,
+}
+
+impl OnDisconnect {
+    pub(super) fn parse(self, at: &FieldPath) -> Result<service::OnDisconnect, Rejection> {
+        use service::disconnect::{LEAST_STOP_AFTER, MOST_AFTER};
+        let within = |field: &str, after: Nanos, least: Duration| {
+            let after = Duration::from_nanos(after.0);
+            if after > MOST_AFTER {
+                return Err(invalid(at, field, "too long", "at most 30 days"));
+            }
+            if after < least {
+                let expected = format!("at least {} s", least.as_secs());
+                return Err(invalid(at, field, "too short: lost heartbeats alone would stop it", expected));
+            }
+            Ok(after)
+        };
+        Ok(match self {
+            Self::ReplaceAfter(after) => {
+                service::OnDisconnect::ReplaceAfter(within("replace_after", after, Duration::ZERO)?)
+            }
+            Self::StopAfter(after) => {
+                service::OnDisconnect::StopAfter(within("stop_after", after, LEAST_STOP_AFTER)?)
+            }
+            Self::Keep => service::OnDisconnect::Keep,
+        })
+    }
+}
+
+impl From<service::OnDisconnect> for OnDisconnect {
+    fn from(policy: service::OnDisconnect) -> Self {
+        match policy {
+            service::OnDisconnect::ReplaceAfter(after) => Self::ReplaceAfter(after.into()),
+            service::OnDisconnect::StopAfter(after) => Self::StopAfter(after.into()),
+            service::OnDisconnect::Keep => Self::Keep,
+        }
+    }
+}
+
 /// What the agent does when a container exits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]

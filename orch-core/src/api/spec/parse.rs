@@ -52,6 +52,10 @@ impl ServiceSpec {
                 health,
                 restart: self.restart_policy.parse(&at.field("restart_policy"))?,
                 stop: self.parse_stop(at)?,
+                on_disconnect: match self.on_disconnect {
+                    Some(policy) => policy.parse(&at.field("on_disconnect"))?,
+                    None => service::OnDisconnect::default(),
+                },
                 labels: labels.clone(),
                 init: self.init,
             },

@@ -36,6 +36,9 @@ impl From<&service::ServiceSpec> for ServiceSpec {
             stop_signal: template.stop.signal.clone(),
             stop_grace: template.stop.grace.into(),
             drain_delay: Some(template.stop.delay.into()),
+            on_disconnect: Some(template.on_disconnect)
+                .filter(|policy| *policy != service::OnDisconnect::default())
+                .map(Into::into),
             init: template.init,
             rollout: Some((&spec.rollout).into()),
             ..Self::default()

@@ -3,6 +3,7 @@
 mod ends;
 mod launch;
 mod properties;
+mod rests;
 mod stops;
 
 use std::time::Duration;
@@ -44,6 +45,7 @@ fn template(restart: RestartPolicy) -> TaskTemplate {
         health: None,
         restart,
         stop: StopPolicy::default(),
+        on_disconnect: Default::default(),
         labels: Default::default(),
         init: true,
     }
