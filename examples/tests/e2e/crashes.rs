@@ -53,3 +53,18 @@ fn a_server_that_was_killed_loses_nothing_and_meanwhile_the_agent_restarts_what_
         assert_eq!(after.get(id).map(|now| &now.started), Some(&container.started));
     }
 }
+
+/// M38: what must not run twice stops by itself while its agent does not hear the server, and goes on once it does.
+#[test]
+fn a_task_that_may_not_run_without_the_server_stops_and_goes_on_with_it_on_the_engine() {
+    let mut site = Site::start(&["a"]);
+    site.deploy(1, "onDisconnect: {stopAfter: 10s}");
+    let before = site.running().into_values().next().unwrap();
+    assert_eq!(before.attempt, 1);
+    site.kill_server();
+    until("the agent stops it", || site.running().is_empty().then_some(()));
+    site.start_server();
+    let task = site.healthy(1).remove(0);
+    assert_eq!((&task["id"], &task["attempt"]), (&before.task.as_str().into(), &2.into()));
+    assert_eq!(site.running().len(), 1);
+}

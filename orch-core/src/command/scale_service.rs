@@ -10,6 +10,7 @@ use crate::cluster::{Cluster, Revision, Transaction};
 use crate::id::ServiceId;
 use crate::identity::Action;
 use crate::record::EventKind;
+use crate::service::admission::admit_replicas;
 use crate::service::validation::check_replicas;
 use crate::service::{Service, ServiceSpec};
 
@@ -34,6 +35,9 @@ impl Command for ScaleService {
         check_replicas(self.replicas, FieldPath::new("replicas"))?;
         if before.spec.replicas == self.replicas {
             return Ok(Decision::unchanged(Arc::clone(before)).about(before.id));
+        }
+        if self.replicas > before.spec.replicas {
+            admit_replicas(self.replicas, ctx.policy, &before.namespace)?;
         }
         let mut transaction = Transaction::default();
         let message = scale_message(before, self.replicas);
@@ -60,6 +64,17 @@ mod tests {
     use crate::name::Namespace;
     use crate::service::Version;
     use crate::testing::{World, web_spec};
+
+    #[test]
+    fn the_policy_bounds_a_scaling_up_and_lets_one_down() {
+        let (mut world, service) = world();
+        world.policy.max_replicas_per_service = 2;
+        let to = |replicas| ScaleService { service, replicas, expected: None };
+        assert!(matches!(world.execute(to(4)), Err(Rejection::Admission { operation: "scale", .. })));
+        assert_eq!(world.cluster.service(service).unwrap().spec.replicas, 3);
+        world.policy.max_replicas_per_service = 1;
+        assert_eq!(world.execute(to(2)).unwrap().spec.replicas, 2, "less is never refused");
+    }
 
     fn world() -> (World, ServiceId) {
         let mut world = World::new();

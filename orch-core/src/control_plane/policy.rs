@@ -20,6 +20,24 @@ pub struct ClusterPolicy {
     pub allowed_capabilities: BTreeSet<Capability>,
     /// Host paths may be mounted below these; never the engine's socket.
     pub allowed_host_path_prefixes: BTreeSet<String>,
+    /// Specs must state what they reserve.
+    pub require_resource_requests: bool,
+    /// Specs must state what they may use at most.
+    pub require_resource_limits: bool,
+    /// Images may come from these registries only (`docker.io`, `registry.example:5000`); none listed: from any.
+    pub allowed_image_registries: BTreeSet<String>,
+    /// Images must be named by digest.
+    pub require_digest: bool,
+    /// Images may be named by a tag alone, which may come to mean another image.
+    pub allow_mutable_tags: bool,
+    /// Images must not be named by the tag `latest`, or by none.
+    pub deny_latest_tag: bool,
+    /// Specs must have a health check.
+    pub require_healthcheck: bool,
+    /// Replicas that a service may have; 0: no limit of the policy's.
+    pub max_replicas_per_service: u32,
+    /// Fixed host ports that a service may publish; 0: no limit.
+    pub max_public_ports_per_service: u32,
     /// Life of a node credential.
     pub credential_ttl: Duration,
     /// Time between heartbeats, before stretching.
@@ -49,6 +67,15 @@ impl Default for ClusterPolicy {
             allow_host_pid: false,
             allowed_capabilities: BTreeSet::new(),
             allowed_host_path_prefixes: BTreeSet::new(),
+            require_resource_requests: false,
+            require_resource_limits: false,
+            allowed_image_registries: BTreeSet::new(),
+            require_digest: false,
+            allow_mutable_tags: true,
+            deny_latest_tag: false,
+            require_healthcheck: false,
+            max_replicas_per_service: 0,
+            max_public_ports_per_service: 0,
             credential_ttl: crate::identity::credential::DEFAULT_TTL,
             heartbeat_interval: Duration::from_secs(5),
             heartbeat_timeout: Duration::from_secs(30),

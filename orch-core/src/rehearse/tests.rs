@@ -155,3 +155,16 @@ fn a_large_service_is_tried_in_bounded_work() {
     assert_eq!(tried.ending, Ending::Cut);
     assert!(!tried.steps.is_empty() && tried.steps.len() < 1_100);
 }
+
+#[test]
+fn what_the_policy_refuses_a_plan_refuses_as_an_apply_does_and_all_of_it() {
+    let mut world = world(&[("a", LARGE)]);
+    world.policy.require_healthcheck = true;
+    world.policy.max_replicas_per_service = 1;
+    let spec = web_spec("web", 2);
+    let planned = try_it(&mut world, spec.clone()).unwrap_err();
+    assert_eq!(world.execute(apply(spec)).unwrap_err(), planned);
+    let Rejection::Admission { operation: "create", violations, .. } = planned else { panic!("{planned:?}") };
+    let rules: Vec<_> = violations.iter().map(|violation| violation.rule).collect();
+    assert_eq!(rules, ["replicas.maximum", "healthcheck.required"]);
+}

@@ -4,7 +4,7 @@ use crate::command::FieldPath;
 use crate::command::rejection::{Rejection, Violation};
 use crate::control_plane::ClusterPolicy;
 use crate::name::Namespace;
-use crate::service::ServiceSpec;
+use crate::service::{Defaulted, ImageRef, PortSpec, Publish, SecurityContext, ServiceSpec};
 
 /// Where engines listen. Who reaches such a socket owns the node, so neither it nor a folder that holds it can be mounted,
 /// whatever the policy says.
@@ -39,7 +39,93 @@ pub fn admit(
 /// Every rule of the policy that the spec breaks, in the order of its fields.
 #[must_use]
 pub fn violations(spec: &ServiceSpec, policy: &ClusterPolicy) -> Vec<Violation> {
-    let security = &spec.template.security;
+    let mut found = of_image(&spec.template.image, policy);
+    found.extend(too_many_replicas(spec.replicas, policy, FieldPath::new("spec").field("replicas")));
+    found.extend(of_ports(&spec.template.ports, policy));
+    found.extend(of_resources(spec.defaulted, policy));
+    found.extend(of_security(&spec.template.security, policy));
+    if policy.require_healthcheck && spec.template.health.is_none() {
+        let field = FieldPath::new("spec").field("healthcheck");
+        found.push(violation(field, "healthcheck.required", "a health check is required"));
+    }
+    found
+}
+
+/// Lets a replica count pass, or says that it is too high.
+///
+/// # Errors
+/// [`Rejection::Admission`].
+pub fn admit_replicas(replicas: u32, policy: &ClusterPolicy, namespace: &Namespace) -> Result<(), Rejection> {
+    match too_many_replicas(replicas, policy, FieldPath::new("replicas")) {
+        None => Ok(()),
+        Some(violation) => Err(Rejection::Admission {
+            operation: "scale",
+            namespace: namespace.clone(),
+            violations: vec![violation],
+        }),
+    }
+}
+
+fn violation(field: FieldPath, rule: &'static str, message: impl Into<String>) -> Violation {
+    Violation { field, rule, message: message.into() }
+}
+
+fn of_image(image: &ImageRef, policy: &ClusterPolicy) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut refuse = |rule, message: String| {
+        found.push(violation(FieldPath::new("spec").field("image"), rule, message));
+    };
+    let (registry, allowed) = (image.registry(), &policy.allowed_image_registries);
+    if !allowed.is_empty() && !allowed.contains(registry) {
+        let known: Vec<_> = allowed.iter().map(String::as_str).collect();
+        let message = format!("images of `{registry}` are not allowed, only of {}", known.join(", "));
+        refuse("image.registry.denied", message);
+    }
+    if image.digest().is_some() {
+        return found;
+    }
+    if policy.require_digest {
+        refuse("image.digest.required", format!("`{image}` is not named by its digest"));
+    }
+    if !policy.allow_mutable_tags {
+        let message = format!("`{image}` is named by a tag alone, which may come to mean another image");
+        refuse("image.mutable_tag.denied", message);
+    }
+    if policy.deny_latest_tag && image.tag().is_none_or(|tag| tag == "latest") {
+        refuse("image.latest.denied", format!("`{image}` is whatever is the latest; name a version"));
+    }
+    found
+}
+
+fn too_many_replicas(replicas: u32, policy: &ClusterPolicy, field: FieldPath) -> Option<Violation> {
+    let most = policy.max_replicas_per_service;
+    (most > 0 && replicas > most).then(|| {
+        violation(field, "replicas.maximum", format!("{replicas} replicas are more than the {most} allowed"))
+    })
+}
+
+fn of_ports(ports: &[PortSpec], policy: &ClusterPolicy) -> Option<Violation> {
+    let most = policy.max_public_ports_per_service;
+    let fixed = ports.iter().filter(|port| matches!(port.publish, Publish::Fixed(_))).count();
+    (most > 0 && fixed > most as usize).then(|| {
+        let message = format!("{fixed} fixed host ports are more than the {most} allowed");
+        violation(FieldPath::new("spec").field("ports"), "ports.public.maximum", message)
+    })
+}
+
+fn of_resources(defaulted: Defaulted, policy: &ClusterPolicy) -> Vec<Violation> {
+    let rules = [
+        ("requests", "resources.requests.required", policy.require_resource_requests && defaulted.requests),
+        ("limits", "resources.limits.required", policy.require_resource_limits && defaulted.limits),
+    ];
+    let broken = rules.into_iter().filter(|(.., broken)| *broken).map(|(name, rule, _)| {
+        let field = FieldPath::new("spec").field("resource_requirements").field(name);
+        violation(field, rule, format!("the {name} of CPU and memory must be stated"))
+    });
+    broken.collect()
+}
+
+fn of_security(security: &SecurityContext, policy: &ClusterPolicy) -> Vec<Violation> {
     let at = FieldPath::new("spec").field("security_context");
     let mut found = Vec::new();
     let mut refuse = |field, rule, message: String| found.push(Violation { field, rule, message });
@@ -128,6 +214,76 @@ mod tests {
             ]
         );
         assert_eq!(found[4].field.as_str(), "spec.security_context.host_path_mounts[0].host_path");
+    }
+
+    #[test]
+    fn each_rule_of_the_contract_is_off_by_default_and_told_with_all_others_when_it_is_on() {
+        let mut spec = web_spec("web", 3);
+        spec.template.image = "shop/web".parse().unwrap();
+        spec.defaulted = Defaulted { requests: true, limits: true };
+        spec.template.health = None;
+        for port in &mut spec.template.ports {
+            port.publish = Publish::Fixed(8080.try_into().unwrap());
+        }
+        let mut second = spec.template.ports[0].clone();
+        second.container_port = 8081.try_into().unwrap();
+        spec.template.ports.push(second);
+        assert_eq!(violations(&spec, &ClusterPolicy::default()), []);
+
+        let policy = ClusterPolicy {
+            require_resource_requests: true,
+            require_resource_limits: true,
+            allowed_image_registries: ["registry.example".to_owned()].into(),
+            require_digest: true,
+            allow_mutable_tags: false,
+            deny_latest_tag: true,
+            require_healthcheck: true,
+            max_replicas_per_service: 2,
+            max_public_ports_per_service: 1,
+            ..ClusterPolicy::default()
+        };
+        let found = violations(&spec, &policy);
+        let told: Vec<_> = found.iter().map(|found| (found.field.as_str(), found.rule)).collect();
+        assert_eq!(
+            told,
+            [
+                ("spec.image", "image.registry.denied"),
+                ("spec.image", "image.digest.required"),
+                ("spec.image", "image.mutable_tag.denied"),
+                ("spec.image", "image.latest.denied"),
+                ("spec.replicas", "replicas.maximum"),
+                ("spec.ports", "ports.public.maximum"),
+                ("spec.resource_requirements.requests", "resources.requests.required"),
+                ("spec.resource_requirements.limits", "resources.limits.required"),
+                ("spec.healthcheck", "healthcheck.required"),
+            ]
+        );
+        assert!(admit_replicas(2, &policy, &Namespace::default_namespace()).is_ok());
+        assert!(matches!(
+            admit_replicas(3, &policy, &Namespace::default_namespace()),
+            Err(Rejection::Admission { operation: "scale", violations, .. }) if violations.len() == 1
+        ));
+    }
+
+    #[test]
+    fn an_image_that_is_named_by_digest_is_neither_mutable_nor_the_latest() {
+        let policy = ClusterPolicy {
+            require_digest: true,
+            allow_mutable_tags: false,
+            deny_latest_tag: true,
+            allowed_image_registries: ["docker.io".to_owned()].into(),
+            ..ClusterPolicy::default()
+        };
+        let with = |image: &str| {
+            let mut spec = web_spec("web", 1);
+            spec.template.image = image.parse().unwrap();
+            violations(&spec, &policy).into_iter().map(|found| found.rule).collect::<Vec<_>>()
+        };
+        let digest = format!("sha256:{}", "a".repeat(64));
+        assert_eq!(with(&format!("web@{digest}")), [""; 0]);
+        assert_eq!(with(&format!("web:latest@{digest}")), [""; 0]);
+        assert_eq!(with("web:1"), ["image.digest.required", "image.mutable_tag.denied"]);
+        assert_eq!(with("web:latest").last(), Some(&"image.latest.denied"));
     }
 
     #[test]

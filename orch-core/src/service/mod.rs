@@ -29,7 +29,7 @@ pub use restart::{Backoff, RestartCondition, RestartPolicy};
 pub use revision::ServiceRevision;
 pub use security::{Capability, HostMount, SecurityContext};
 pub use settings::{ContainerSettings, Dns, HostAddress, LogSettings, Ulimit, UlimitName};
-pub use spec::{Route, ServiceSpec};
+pub use spec::{Defaulted, Route, ServiceSpec};
 pub use template::{DEFAULT_DRAIN_DELAY, SpecDigest, StopPolicy, TaskTemplate};
 
 use crate::cluster::Revision;

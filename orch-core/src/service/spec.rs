@@ -32,6 +32,25 @@ pub struct ServiceSpec {
     /// The user's own labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What the template has of its resources that nobody stated.
+    #[serde(default, skip_serializing_if = "Defaulted::is_nothing")]
+    pub defaulted: Defaulted,
+}
+
+/// Which resources were filled in where the user said nothing: a policy may want them stated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Defaulted {
+    /// A request, of CPU or memory.
+    pub requests: bool,
+    /// A limit, of CPU or memory.
+    pub limits: bool,
+}
+
+impl Defaulted {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl ServiceSpec {

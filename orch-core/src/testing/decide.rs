@@ -326,5 +326,6 @@ pub fn web_spec(name: &str, replicas: u32) -> ServiceSpec {
         rollout: RolloutPolicy::default(),
         routes: Vec::new(),
         labels: BTreeMap::new(),
+        defaulted: Default::default(),
     }
 }

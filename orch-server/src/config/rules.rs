@@ -60,6 +60,7 @@ impl Reader<'_> {
         policy.allow_keyless_nodes =
             self.switch("cluster_policy.allow_keyless_nodes", policy.allow_keyless_nodes);
         policy.revoke_on_reuse = self.switch("cluster_policy.revoke_on_reuse", policy.revoke_on_reuse);
+        self.admission(&mut policy);
         policy.heartbeat_timeout = self.duration("heartbeat_timeout", policy.heartbeat_timeout);
         let silence = &mut policy.mass_silence;
         silence.more_than_percent =
@@ -84,6 +85,34 @@ impl Reader<'_> {
                 values::list(text).map(absolute).collect()
             });
         policy
+    }
+}
+
+impl Reader<'_> {
+    /// What specs must keep to beyond what containers may do.
+    fn admission(&mut self, policy: &mut ClusterPolicy) {
+        let switches = [
+            ("cluster_policy.require_resource_requests", &mut policy.require_resource_requests),
+            ("cluster_policy.require_resource_limits", &mut policy.require_resource_limits),
+            ("cluster_policy.require_digest", &mut policy.require_digest),
+            ("cluster_policy.allow_mutable_tags", &mut policy.allow_mutable_tags),
+            ("cluster_policy.deny_latest_tag", &mut policy.deny_latest_tag),
+            ("cluster_policy.require_healthcheck", &mut policy.require_healthcheck),
+        ];
+        for (key, switch) in switches {
+            *switch = self.switch(key, *switch);
+        }
+        let limits = [
+            ("cluster_policy.max_replicas_per_service", &mut policy.max_replicas_per_service),
+            ("cluster_policy.max_public_ports_per_service", &mut policy.max_public_ports_per_service),
+        ];
+        for (key, limit) in limits {
+            *limit = self.parse(key, *limit, |text| values::number(text, 0, 1_000_000));
+        }
+        policy.allowed_image_registries =
+            self.parse("cluster_policy.allowed_image_registries", Default::default(), |text| {
+                Ok(values::list(text).map(str::to_ascii_lowercase).collect())
+            });
     }
 }
 

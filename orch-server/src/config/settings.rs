@@ -66,6 +66,15 @@ settings! {
     Switch "cluster_policy.allow_host_pid", "", ["ORCH_POLICY_ALLOW_HOST_PID"], "Containers may see the node's processes";
     Plain "cluster_policy.allowed_capabilities", "", ["ORCH_POLICY_ALLOWED_CAPABILITIES"], "Capabilities that specs may add";
     Plain "cluster_policy.allowed_host_path_prefixes", "", ["ORCH_POLICY_ALLOWED_HOST_PATH_PREFIXES"], "Host paths that specs may mount";
+    Switch "cluster_policy.require_resource_requests", "", ["ORCH_POLICY_REQUIRE_RESOURCE_REQUESTS"], "Specs must state what they reserve";
+    Switch "cluster_policy.require_resource_limits", "", ["ORCH_POLICY_REQUIRE_RESOURCE_LIMITS"], "Specs must state what they may use at most";
+    Plain "cluster_policy.allowed_image_registries", "", ["ORCH_POLICY_ALLOWED_IMAGE_REGISTRIES"], "Images may come from these registries only [default: any]";
+    Switch "cluster_policy.require_digest", "", ["ORCH_POLICY_REQUIRE_DIGEST"], "Images must be named by digest";
+    Switch "cluster_policy.allow_mutable_tags", "", ["ORCH_POLICY_ALLOW_MUTABLE_TAGS"], "Images may be named by a tag alone [default: true]";
+    Switch "cluster_policy.deny_latest_tag", "", ["ORCH_POLICY_DENY_LATEST_TAG", "ORCH_POLICY_BLOCK_LATEST_TAG"], "Images must not be named by the tag latest, or by none";
+    Switch "cluster_policy.require_healthcheck", "", ["ORCH_POLICY_REQUIRE_HEALTHCHECK"], "Specs must have a health check";
+    Plain "cluster_policy.max_replicas_per_service", "", ["ORCH_POLICY_MAX_REPLICAS_PER_SERVICE"], "Replicas that a service may have; 0: no limit [default: 0]";
+    Plain "cluster_policy.max_public_ports_per_service", "", ["ORCH_POLICY_MAX_PUBLIC_PORTS_PER_SERVICE"], "Fixed host ports that a service may publish; 0: no limit [default: 0]";
     Switch "cluster_policy.allow_keyless_nodes", "", ["ORCH_POLICY_ALLOW_KEYLESS_NODES"], "Agents without a node key may register [default: true]";
     Switch "cluster_policy.revoke_on_reuse", "", ["ORCH_POLICY_REVOKE_ON_REUSE"], "A dead credential used anew revokes the node";
 }

@@ -142,6 +142,9 @@ fn read_file(path: &Path, problems: &mut Vec<String>) -> BTreeMap<String, String
         Ok(value @ serde_json::Value::Object(_)) => flatten("", &value, &mut values),
         Ok(_) | Err(_) => problems.push(format!("--config: {}: not a YAML mapping", path.display())),
     }
+    if let Some(value) = values.remove("cluster_policy.block_latest_tag") {
+        values.entry("cluster_policy.deny_latest_tag".to_owned()).or_insert(value); // its old name
+    }
     for key in values.keys().filter(|key| !SETTINGS.iter().any(|setting| setting.key == key.as_str())) {
         problems.push(format!("--config: {}: there is no setting `{}`", path.display(), key.escape_debug()));
     }

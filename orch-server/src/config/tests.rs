@@ -98,6 +98,35 @@ fn what_many_silent_nodes_are_is_a_setting() {
 }
 
 #[test]
+fn the_rules_for_specs_are_settings_and_an_old_name_still_counts() {
+    let said = [
+        ("ORCH_POLICY_REQUIRE_RESOURCE_REQUESTS", "true"),
+        ("ORCH_POLICY_REQUIRE_RESOURCE_LIMITS", "true"),
+        ("ORCH_POLICY_ALLOWED_IMAGE_REGISTRIES", "registry.example:5000, Docker.io"),
+        ("ORCH_POLICY_REQUIRE_DIGEST", "true"),
+        ("ORCH_POLICY_ALLOW_MUTABLE_TAGS", "false"),
+        ("ORCH_POLICY_BLOCK_LATEST_TAG", "true"),
+        ("ORCH_POLICY_REQUIRE_HEALTHCHECK", "true"),
+        ("ORCH_POLICY_MAX_REPLICAS_PER_SERVICE", "5"),
+        ("ORCH_POLICY_MAX_PUBLIC_PORTS_PER_SERVICE", "2"),
+    ];
+    let policy = config(&[], &said).unwrap().policy;
+    assert!(policy.require_resource_requests && policy.require_resource_limits);
+    assert!(policy.require_digest && !policy.allow_mutable_tags);
+    assert!(policy.deny_latest_tag && policy.require_healthcheck);
+    assert_eq!((policy.max_replicas_per_service, policy.max_public_ports_per_service), (5, 2));
+    let registries: Vec<_> = policy.allowed_image_registries.iter().map(String::as_str).collect();
+    assert_eq!(registries, ["docker.io", "registry.example:5000"]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orch.yaml");
+    std::fs::write(&path, "cluster_policy: {block_latest_tag: true}\n").unwrap();
+    assert!(config(&["--config", path.to_str().unwrap()], &[]).unwrap().policy.deny_latest_tag);
+    let problems = config(&[], &[("ORCH_POLICY_MAX_REPLICAS_PER_SERVICE", "-1")]).unwrap_err();
+    assert!(problems[0].starts_with("ORCH_POLICY_MAX_REPLICAS_PER_SERVICE"), "{problems:?}");
+}
+
+#[test]
 fn printing_redacts_secrets() {
     let url = ("DATABASE_URL", "postgres://orch:0123456789abcdef@db/orch");
     let key = ("ORCH_SECRET_KEY", "0123456789abcdef0123456789abcdef");

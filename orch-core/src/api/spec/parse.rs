@@ -68,6 +68,7 @@ impl ServiceSpec {
             rollout: self.rollout.clone().unwrap_or_default().parse(&at.field("rollout"))?,
             routes,
             labels,
+            defaulted: self.resource_requirements.defaulted(),
         };
         check_spec_at(&spec, at)?;
         Ok(spec)

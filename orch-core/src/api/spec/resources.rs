@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::parse::invalid;
 use crate::api::{Cpu, Memory, Resources};
 use crate::command::{FieldPath, Rejection};
+use crate::service::Defaulted;
 
 /// What a task has where its spec says nothing: 100 millicores, 128 MiB.
 const DEFAULT_RESOURCES: Resources = Resources { cpu: Cpu(100), memory: Memory(128 << 20) };
@@ -21,6 +22,12 @@ pub struct ResourceRequirements {
 }
 
 impl ResourceRequirements {
+    /// What is not stated.
+    pub(super) fn defaulted(&self) -> Defaulted {
+        let missing = |resources: Resources| resources.cpu.0 == 0 || resources.memory.0 == 0;
+        Defaulted { requests: missing(self.requests), limits: missing(self.limits) }
+    }
+
     /// Requests and limits, filled in per field: a limit left out follows a request above the default, a request left out
     /// stays below a limit under it.
     pub(super) fn parse(&self, at: &FieldPath) -> Result<(Resources, Resources), Rejection> {
