@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use orch_core::agent::{AgentApiError, Directive, Heartbeat, HeartbeatAnswer};
+use orch_core::agent::{AgentApiError, Directive, EngineReport, Heartbeat, HeartbeatAnswer};
 use orch_core::env::{EnvExt as _, SharedEnv};
+use orch_core::time::Monotonic;
 
 use crate::credential::{Loss, Session};
 use crate::retry::Retry;
@@ -20,15 +21,21 @@ pub(crate) async fn run(shared: &Shared, session: &Session, mut interval: Durati
     interval = interval.min(at_most);
     let mut wait = about(&shared.env, interval);
     // Told once in each registration, and again when they change: engines are upgraded under running agents.
-    let mut told = None;
+    let (mut told, mut told_away) = (None, None);
     loop {
         let beat = async {
             shared.env.sleep(wait).await;
             let facts = shared.facts.borrow().clone();
-            let news = facts.clone().filter(|_| facts != told);
-            let answer = send(shared, session, Heartbeat { facts: news, ..Heartbeat::default() }).await;
+            let away = shared.engine_away.borrow().clone();
+            let heartbeat = Heartbeat {
+                facts: facts.clone().filter(|_| facts != told),
+                engine: (told_away != Some(away.is_some())).then(|| engine(shared, away.as_ref())),
+                ..Heartbeat::default()
+            };
+            let answer = send(shared, session, heartbeat).await;
             if answer.is_ok() {
                 told = facts;
+                told_away = Some(away.is_some());
             }
             answer
         };
@@ -68,6 +75,16 @@ pub(crate) async fn run(shared: &Shared, session: &Session, mut interval: Durati
                 }
                 wait = retry.failed(&shared.env, &error, retry_after(&error)).min(interval);
             }
+        }
+    }
+}
+
+/// Whether the engine is reached, as of now.
+fn engine(shared: &Shared, away: Option<&(Monotonic, String)>) -> EngineReport {
+    match away {
+        None => EngineReport::Reachable,
+        Some((since, reason)) => {
+            EngineReport::Unreachable { ago: shared.env.monotonic().since(*since), reason: reason.clone() }
         }
     }
 }

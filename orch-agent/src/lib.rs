@@ -197,6 +197,7 @@ impl AgentBuilder {
                 streaks: watch::Sender::new(BTreeMap::new()),
                 outbox: report::Outbox::default(),
                 poll_again: tokio::sync::Notify::new(),
+                engine_away: watch::Sender::new(None),
                 heard: watch::Sender::new(None),
                 status: watch::Sender::new(status),
             }),

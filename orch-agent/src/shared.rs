@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     /// A heartbeat told that a poll must have got lost.
     pub(crate) poll_again: Notify,
     pub(crate) status: watch::Sender<AgentStatus>,
+    /// Since when the runtime cannot be reached, and why.
+    pub(crate) engine_away: watch::Sender<Option<(Monotonic, String)>>,
     /// When the last question that the control plane answered was asked.
     pub(crate) heard: watch::Sender<Option<Monotonic>>,
 }

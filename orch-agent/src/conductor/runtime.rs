@@ -146,6 +146,14 @@ impl Conductor {
         if !reachable && !std::mem::replace(&mut self.runtime.was_away, true) {
             self.forgive();
         }
+        let now = self.shared.env.monotonic();
+        self.shared.engine_away.send_modify(|away| {
+            if reachable {
+                *away = None;
+            } else {
+                away.get_or_insert_with(|| (now, why.unwrap_or("no answer").to_owned()));
+            }
+        });
         self.shared.status.send_if_modified(|status| {
             std::mem::replace(&mut status.runtime_reachable, reachable) != reachable
         });

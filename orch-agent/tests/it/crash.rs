@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use orch_core::agent::EngineReport;
 use orch_core::runtime::ContainerState;
 use orch_core::task::Exit;
 use orch_core::testing::runtime::{Call, Fault};
@@ -129,7 +130,14 @@ async fn with_the_engine_away_states_freeze_and_heartbeats_go_on() {
     assert_eq!((node.server.reports(), node.server.status(task)), (reports, "running"));
     assert!(node.server.heartbeats().len() > beats + 20);
     assert!(!node.status().runtime_reachable);
+    // M43: said once when it changes, and not with every heartbeat.
+    let told = || node.server.heartbeats().into_iter().filter_map(|beat| beat.engine).collect::<Vec<_>>();
+    let away = |report: &EngineReport| {
+        matches!(report, EngineReport::Unreachable { ago, reason } if !reason.is_empty() && ago.as_secs() <= 10)
+    };
+    assert!(matches!(&told()[..], [EngineReport::Reachable, last] if away(last)), "{:?}", told());
     node.runtime.set_reachable(true);
+    node.until("that it is back is told", || told().last() == Some(&EngineReport::Reachable)).await;
     node.until("it is back", || node.status().is_ready()).await;
     assert_eq!((node.server.reports(), node.running(task)), (reports, 1));
 }

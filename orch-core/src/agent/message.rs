@@ -50,6 +50,20 @@ pub struct Registered {
     pub directives: Vec<Directive>,
 }
 
+/// Whether a node's agent reaches the engine that runs its containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineReport {
+    /// It does.
+    Reachable,
+    /// It does not: what runs there is not known, and nothing can be started.
+    Unreachable {
+        /// For how long.
+        ago: Duration,
+        /// What it was answered, in words.
+        reason: String,
+    },
+}
+
 /// A node is alive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heartbeat {
@@ -61,6 +75,8 @@ pub struct Heartbeat {
     pub labels: Option<std::collections::BTreeMap<String, String>>,
     /// Facts, if they changed: the engine may be another one.
     pub facts: Option<NodeFacts>,
+    /// Whether the containers' engine can be reached, if that changed.
+    pub engine: Option<EngineReport>,
     /// The agent stops now.
     pub shutdown: bool,
     /// Version of the agent, if it changed.

@@ -118,6 +118,43 @@ impl RegisterRequest {
     }
 }
 
+/// Whether the engine that runs a node's containers can be reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EngineState {
+    /// It can.
+    pub reachable: bool,
+    /// If not, for how many seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_seconds: Option<u64>,
+    /// And why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl From<&agent::EngineReport> for EngineState {
+    fn from(report: &agent::EngineReport) -> Self {
+        match report {
+            agent::EngineReport::Reachable => Self { reachable: true, ..Self::default() },
+            agent::EngineReport::Unreachable { ago, reason } => {
+                Self { reachable: false, for_seconds: Some(ago.as_secs()), reason: Some(reason.clone()) }
+            }
+        }
+    }
+}
+
+impl From<&EngineState> for agent::EngineReport {
+    fn from(state: &EngineState) -> Self {
+        if state.reachable {
+            return Self::Reachable;
+        }
+        Self::Unreachable {
+            ago: std::time::Duration::from_secs(state.for_seconds.unwrap_or_default()),
+            reason: state.reason.clone().unwrap_or_default(),
+        }
+    }
+}
+
 /// A node is alive.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
@@ -133,6 +170,9 @@ pub struct HeartbeatRequest {
     /// Left out keeps the old.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facts: Option<NodeFacts>,
+    /// Whether the containers' engine can be reached; left out keeps the old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineState>,
     /// The agent stops now.
     #[serde(skip_serializing_if = "is_false")]
     pub shutdown: bool,
@@ -150,6 +190,7 @@ impl HeartbeatRequest {
             allocatable: heartbeat.allocatable.map(Into::into).unwrap_or_default(),
             labels: heartbeat.labels.clone(),
             facts: heartbeat.facts.clone(),
+            engine: heartbeat.engine.as_ref().map(Into::into),
             shutdown: heartbeat.shutdown,
             agent_version: heartbeat.agent_version.clone().unwrap_or_default(),
         }
@@ -166,6 +207,7 @@ impl HeartbeatRequest {
             allocatable: given(self.allocatable),
             labels: self.labels.clone(),
             facts: self.facts.clone(),
+            engine: self.engine.as_ref().map(Into::into),
             shutdown: self.shutdown,
             agent_version: Some(self.agent_version.clone()).filter(|version| !version.is_empty()),
         };

@@ -42,7 +42,7 @@ pub struct Node {
     /// Gets no new tasks, keeps those it has.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cordoned: bool,
-    /// What else is the matter: `replacement_held`.
+    /// What else is the matter: `replacement_held`, `engine_unreachable`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Which registration counts: from 1.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::spec::Port;
 use super::{Time, is_false, time};
 use crate::cluster::Cluster;
-use crate::node::NodeStatus;
+use crate::node::{NodeCondition, NodeStatus};
 use crate::task::{self, Health, TaskStatus};
 use crate::time::Timestamp;
 
@@ -139,7 +139,7 @@ impl From<&task::Exit> for Exit {
 /// Something that is so about a task, beside its status.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Condition {
-    /// Of a task: `node_lost`; of a node: `replacement_held`.
+    /// Of a task: `node_lost`; of a node: `replacement_held`, `engine_unreachable`.
     #[serde(rename = "type")]
     pub kind: String,
     /// A sentence for people.
@@ -188,7 +188,7 @@ impl Task {
             failure_reason,
             note: task.note.clone(),
             exit: exit.or(task.last_exit.as_ref()).map(Into::into),
-            conditions: lost_since.map(node_lost).into_iter().collect(),
+            conditions: lost_since.map(node_lost).or_else(|| engine_away(cluster, task)).into_iter().collect(),
             created_at: task.created_at.into(),
             updated_at: task.updated_at.into(),
             started_at: task.started_at.map(Into::into),
@@ -213,6 +213,17 @@ fn node_lost(since: Timestamp) -> Condition {
         message: "its node sends no heartbeats; what runs there is not known".to_owned(),
         last_transition_time: since.into(),
     }
+}
+
+/// What its status says is as old as that, if its node's engine cannot be reached.
+fn engine_away(cluster: &Cluster, task: &task::Task) -> Option<Condition> {
+    let node = cluster.node(task.node.filter(|_| !task.status.is_terminal())?)?;
+    let trouble = node.engine_trouble.as_ref()?;
+    Some(Condition {
+        kind: NodeCondition::EngineUnreachable.as_str().to_owned(),
+        message: "its node's container engine cannot be reached; what runs there is not known".to_owned(),
+        last_transition_time: trouble.since.into(),
+    })
 }
 
 /// Whether a task serves: wanted, on a node that is heard, healthy, or running where nothing checks its health.

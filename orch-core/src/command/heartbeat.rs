@@ -9,8 +9,8 @@ use super::{Command, Ctx, Decision, FieldPath, Rejection};
 use crate::agent::Heartbeat;
 use crate::cluster::{Cluster, Transaction};
 use crate::identity::{Action, Issued};
-use crate::node::{Node, OfflineCause};
-use crate::record::EventKind;
+use crate::node::{EngineTrouble, Node, NodeCondition, OfflineCause};
+use crate::record::{EventKind, Severity};
 
 /// A node is alive: sets its next credential, promotes the one that it used, and takes over what changed of it.
 ///
@@ -58,10 +58,27 @@ impl Command for HeartbeatNode {
             transaction.events.push(ctx.node_event(EventKind::NodeShutdown, &seen, message));
         }
         ctx.note_node_status(&mut transaction, before.status, &seen);
+        note_engine(&mut transaction, before, &seen, ctx);
         let node = Node { revision: ctx.revision, updated_at: ctx.now, ..seen };
         let node = write_node(&mut transaction, node);
         Ok(Decision::commit(transaction, node))
     }
+}
+
+/// Says that the engine went out of reach, or is back.
+fn note_engine(transaction: &mut Transaction, before: &Node, seen: &Node, ctx: &mut Ctx<'_>) {
+    let (severity, message) = match (&before.engine_trouble, &seen.engine_trouble) {
+        (None, Some(trouble)) => {
+            let reason = &trouble.reason;
+            (Severity::Warning, format!("the engine of node {} cannot be reached: {reason}", seen.name))
+        }
+        (Some(_), None) => (Severity::Info, format!("the engine of node {} is reached again", seen.name)),
+        _ => return,
+    };
+    let mut event = ctx.node_event(EventKind::NodeConditionChanged, seen, message);
+    event.severity = severity;
+    event.details.insert("condition".to_owned(), NodeCondition::EngineUnreachable.as_str().to_owned());
+    transaction.events.push(event);
 }
 
 /// The node as a heartbeat tells it, whether or not that is news.
@@ -76,6 +93,9 @@ fn told(before: &Node, heartbeat: Heartbeat, ctx: &Ctx<'_>) -> Result<Node, Reje
     node.allocatable = heartbeat.allocatable.unwrap_or(node.allocatable);
     node.labels = heartbeat.labels.unwrap_or(node.labels);
     node.facts = heartbeat.facts.unwrap_or(node.facts);
+    if let Some(report) = heartbeat.engine {
+        node.engine_trouble = EngineTrouble::after(before.engine_trouble.as_ref(), report, ctx.now);
+    }
     node.agent_version = heartbeat.agent_version.unwrap_or(node.agent_version);
     Ok(node)
 }
@@ -104,6 +124,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::agent::EngineReport;
     use crate::id::NodeId;
     use crate::identity::{NodePrincipal, Principal, Scope};
     use crate::node::{NodeStatus, Resources};
@@ -259,6 +280,34 @@ mod tests {
         let heartbeat = Heartbeat { agent_version: Some("0.1.9".to_owned()), ..Heartbeat::default() };
         let command = HeartbeatNode { heartbeat, next: issued(3, world.now) };
         assert!(matches!(ask(&mut world, node, 1, 2, command), Err(Rejection::Invalid { .. })));
+    }
+
+    /// M43: a condition of the node, said once; without `takes_new_tasks` looking at it the node would still be given tasks.
+    #[test]
+    fn an_engine_out_of_reach_is_a_condition_of_its_node_until_it_is_back() {
+        let (mut world, node) = world();
+        let tell = |world: &mut World, next: u64, engine: EngineReport| {
+            let heartbeat = Heartbeat { engine: Some(engine), ..Heartbeat::default() };
+            let command = HeartbeatNode { heartbeat, next: issued(next, world.now) };
+            ask(world, node, 1, next, command).unwrap()
+        };
+        let away = |ago, reason: &str| EngineReport::Unreachable {
+            ago: Duration::from_secs(ago),
+            reason: reason.to_owned(),
+        };
+        let began = world.now;
+        world.advance(Duration::from_secs(7));
+        let row = tell(&mut world, 2, away(7, "no such\nsocket"));
+        let trouble = EngineTrouble { since: began, reason: "no such socket".to_owned() };
+        assert_eq!((row.engine_trouble.clone(), row.status), (Some(trouble), NodeStatus::Ready));
+        assert!(!row.takes_new_tasks());
+        assert_eq!(NodeCondition::EngineUnreachable.since(&row), Some(began));
+        assert_eq!(world.cluster.index().capacity().root().map(|_| ()), None, "nothing is placed there");
+        assert_eq!(tell(&mut world, 3, away(12, "other words")), row, "and no row is written for the rest");
+        assert_eq!(world.count(EventKind::NodeConditionChanged), 1);
+        let back = tell(&mut world, 4, EngineReport::Reachable);
+        assert!(back.takes_new_tasks());
+        assert_eq!(world.count(EventKind::NodeConditionChanged), 2);
     }
 
     #[test]

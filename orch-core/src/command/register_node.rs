@@ -152,6 +152,7 @@ impl RegisterNode {
             allocatable: self.claim.allocatable,
             status: status.map_err(|_| Rejection::Unauthorized(Unauthorized::NodeRevoked))?,
             cordoned: before.is_some_and(|node| node.cordoned),
+            engine_trouble: before.and_then(|node| node.engine_trouble.clone()),
             drain_by: before.and_then(|node| node.drain_by),
             drain_waits: before.map(|node| node.drain_waits.clone()).unwrap_or_default(),
             incarnation,

@@ -101,6 +101,7 @@ impl Dirty {
 fn matters(old: &Node, new: &Node) -> bool {
     old.status != new.status
         || old.cordoned != new.cordoned
+        || old.engine_trouble != new.engine_trouble
         || old.drain_by != new.drain_by
         || old.allocatable != new.allocatable
         || old.labels != new.labels

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use condition::NodeCondition;
+pub use condition::{EngineTrouble, NodeCondition};
 pub use facts::NodeFacts;
 pub use resources::Resources;
 pub use silence::{Hearing, MassSilence};
@@ -51,6 +51,9 @@ pub struct Node {
     /// Gets no new tasks, keeps those it has.
     #[serde(default)]
     pub cordoned: bool,
+    /// Its agent does not reach the engine that runs its containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_trouble: Option<EngineTrouble>,
     /// When its drain takes the tasks that are left, replaced or not; `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_by: Option<Timestamp>,
@@ -82,7 +85,7 @@ impl Node {
     /// Whether the scheduler may place tasks here.
     #[must_use]
     pub fn takes_new_tasks(&self) -> bool {
-        matches!(self.status, NodeStatus::Ready) && !self.cordoned
+        matches!(self.status, NodeStatus::Ready) && !self.cordoned && self.engine_trouble.is_none()
     }
 
     /// What placement rules see under that key: a fact, else a label. The names of facts are never looked up in the labels,

@@ -103,7 +103,7 @@ pub(super) fn heritage(pass: &Pass<'_, '_>, tasks: &SlotTasks, version: Version)
             let by_node = matches!(&last.status, TaskStatus::Failed(failure) if matches!(
                 failure.kind,
                 FailureKind::Image | FailureKind::Engine | FailureKind::Port | FailureKind::Forbidden
-            ));
+            ) || failure.exit.as_ref().is_some_and(|exit| exit.oom_of_node));
             Heritage {
                 failures,
                 not_before: Some(until).filter(|until| pass.now() < *until),

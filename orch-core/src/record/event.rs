@@ -146,6 +146,8 @@ event_kinds! {
     SilenceEased = "node.silence.eased" from "controlplane";
     /// A drain waits for something.
     NodeDrainPending = "node.drain.pending" from "controlplane";
+    /// Something is the matter with a node, or is not any more.
+    NodeConditionChanged = "node.condition.changed" from "controlplane";
     /// A node was cordoned or uncordoned.
     NodeCordonChanged = "node.cordon.changed" from "controlplane";
     /// A node was removed.

@@ -17,6 +17,8 @@ pub enum Misfit<'a> {
     Draining,
     /// It takes no new tasks.
     Cordoned,
+    /// The engine that would run it cannot be reached.
+    EngineAway,
     /// Its identity has ended.
     Revoked,
     /// A label rule does not hold.
@@ -89,6 +91,7 @@ impl Demand {
 pub fn admits<'a>(node: &Node, constraints: &'a [Constraint]) -> Result<(), Misfit<'a>> {
     match node.status {
         NodeStatus::Ready if node.cordoned => return Err(Misfit::Cordoned),
+        NodeStatus::Ready if node.engine_trouble.is_some() => return Err(Misfit::EngineAway),
         NodeStatus::Ready => {}
         NodeStatus::Draining => return Err(Misfit::Draining),
         NodeStatus::Offline { .. } => return Err(Misfit::Offline),

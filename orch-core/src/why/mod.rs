@@ -11,7 +11,7 @@ pub use service::service;
 pub use task::task;
 
 use crate::cluster::Cluster;
-use crate::node::{Node, NodeStatus, OfflineCause};
+use crate::node::{Node, NodeCondition, NodeStatus, OfflineCause};
 use crate::service::Service;
 use crate::task::{Health, Task, TaskStatus};
 use crate::time::Timestamp;
@@ -65,7 +65,11 @@ fn serves(cluster: &Cluster, task: &Task) -> bool {
 fn trouble(node: &Node) -> Option<Cause> {
     let about = format!("node {}", node.name);
     match node.status {
-        NodeStatus::Ready | NodeStatus::Draining => None,
+        NodeStatus::Ready | NodeStatus::Draining => {
+            let trouble = node.engine_trouble.as_ref()?;
+            let text = NodeCondition::EngineUnreachable.describe(node);
+            Some(Cause::new(about, text, Some(trouble.since)))
+        }
         NodeStatus::Revoked => Some(Cause::new(about, "its identity was revoked", None)),
         NodeStatus::Offline { since, cause, .. } => {
             let text = match cause {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use orch_core::deployment::DeploymentStatus;
+use orch_core::node::EngineTrouble;
 use orch_core::reconcile::HeldReason;
 use orch_core::service::RestartCondition;
-use orch_core::task::{FailureKind, Health};
+use orch_core::task::{Exit, Failure, FailureKind, Health, TaskStatus};
 use orch_core::testing::web_spec;
 
 use crate::site::{Site, assert_plan, check};
@@ -215,4 +216,32 @@ fn what_ran_after_a_slot_was_finished_is_replaced_and_not_merely_stopped() {
     site.settle();
     site.deployment_is(DeploymentStatus::RolledBack);
     assert_eq!(site.available(), 3, "{}", site.describe());
+}
+
+/// M22: what the machine had no memory for is made anew on another one; what reached its own limit is not moved for it.
+#[test]
+fn a_task_that_the_node_had_no_memory_for_is_placed_elsewhere() {
+    for (oom_of_node, place) in [(true, "1 v1 b"), (false, "1 v1 a")] {
+        let mut site = Site::settled(&["a", "b"], web_spec("web", 1));
+        let task = site.task(1);
+        let exit = Exit { code: Some(137), oom_killed: true, oom_of_node, ..Exit::default() };
+        let failure = Failure { kind: FailureKind::Exited, reason: exit.describe(), exit: Some(exit) };
+        site.set(&task, |task| task.status = TaskStatus::Failed(failure));
+        site.settle();
+        assert_eq!(site.running(), place);
+    }
+}
+
+/// M43: while a node's engine is away its tasks are neither failed nor replaced, and nothing new is placed there.
+#[test]
+fn an_engine_out_of_reach_costs_its_node_no_task_and_brings_it_none() {
+    let mut site = Site::settled(&["a", "b"], web_spec("web", 2));
+    let since = site.world.now;
+    site.change_node("a", |node| {
+        node.engine_trouble = Some(EngineTrouble { since, reason: "no such socket".to_owned() });
+    });
+    site.advance(24 * 3600);
+    site.assert_quiet();
+    site.scale(4);
+    assert_plan!(site.look(), "+ web/3 on b\n+ web/4 on b");
 }

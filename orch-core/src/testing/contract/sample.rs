@@ -63,6 +63,7 @@ impl Sample {
             allocatable: Resources::new(7_500, 30 << 30),
             status: NodeStatus::Offline { since: NOW, cause: OfflineCause::Silent, draining: true },
             cordoned: true,
+            engine_trouble: Some(crate::node::EngineTrouble { since: NOW, reason: "é refused".to_owned() }),
             drain_by: Some(NOW),
             drain_waits: std::collections::BTreeMap::new(),
             incarnation: Incarnation(3),
