@@ -132,9 +132,7 @@ async fn with_the_engine_away_states_freeze_and_heartbeats_go_on() {
     assert!(!node.status().runtime_reachable);
     // M43: said once when it changes, and not with every heartbeat.
     let told = || node.server.heartbeats().into_iter().filter_map(|beat| beat.engine).collect::<Vec<_>>();
-    let away = |report: &EngineReport| {
-        matches!(report, EngineReport::Unreachable { ago, reason } if !reason.is_empty() && ago.as_secs() <= 10)
-    };
+    let away = |report: &EngineReport| matches!(report, EngineReport::Unreachable { ago, reason } if !reason.is_empty() && ago.as_secs() <= 10);
     assert!(matches!(&told()[..], [EngineReport::Reachable, last] if away(last)), "{:?}", told());
     node.runtime.set_reachable(true);
     node.until("that it is back is told", || told().last() == Some(&EngineReport::Reachable)).await;

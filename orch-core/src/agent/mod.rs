@@ -16,8 +16,8 @@ pub use desired::{DesiredSet, DesiredTask, DesiredVersion, StreamKind, StreamReq
 pub use error::AgentApiError;
 pub use lines::{LinesRequest, NodeFrame};
 pub use message::{
-    Authority, Directive, EngineReport, Heartbeat, HeartbeatAnswer, RegisterRequest, Registered, ReportAnswer,
-    TaskVerdict,
+    Authority, Directive, EngineReport, Heartbeat, HeartbeatAnswer, RegisterRequest, Registered,
+    ReportAnswer, TaskVerdict,
 };
 pub use stats::{Measured, StatsRequest};
 

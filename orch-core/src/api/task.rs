@@ -188,7 +188,11 @@ impl Task {
             failure_reason,
             note: task.note.clone(),
             exit: exit.or(task.last_exit.as_ref()).map(Into::into),
-            conditions: lost_since.map(node_lost).or_else(|| engine_away(cluster, task)).into_iter().collect(),
+            conditions: lost_since
+                .map(node_lost)
+                .or_else(|| engine_away(cluster, task))
+                .into_iter()
+                .collect(),
             created_at: task.created_at.into(),
             updated_at: task.updated_at.into(),
             started_at: task.started_at.map(Into::into),

@@ -135,11 +135,7 @@ impl Liveness {
     }
 
     /// Those nodes of which two heartbeats in a row are missing.
-    pub(super) fn overdue(
-        &self,
-        nodes: impl Iterator<Item = NodeId>,
-        now: Monotonic,
-    ) -> BTreeSet<NodeId> {
+    pub(super) fn overdue(&self, nodes: impl Iterator<Item = NodeId>, now: Monotonic) -> BTreeSet<NodeId> {
         let patience = (self.interval() * 2).min(self.timeout());
         let inner = self.inner();
         nodes.filter(|node| now.since(inner.heard(*node)) >= patience).collect()

@@ -69,7 +69,9 @@ impl NodeCondition {
         match (self, node.status) {
             (
                 Self::ReplacementHeld,
-                NodeStatus::Offline { since, cause: OfflineCause::SilentWithMany { replace_at: None }, .. },
+                NodeStatus::Offline {
+                    since, cause: OfflineCause::SilentWithMany { replace_at: None }, ..
+                },
             ) => Some(since),
             (Self::ReplacementHeld, _) => None,
             (Self::EngineUnreachable, _) => node.engine_trouble.as_ref().map(|trouble| trouble.since),
@@ -80,9 +82,11 @@ impl NodeCondition {
     #[must_use]
     pub fn describe(self, node: &Node) -> String {
         match self {
-            Self::ReplacementHeld => "it fell silent with too many other nodes at once: its tasks are not replaced \
+            Self::ReplacementHeld => {
+                "it fell silent with too many other nodes at once: its tasks are not replaced \
                                       until enough of them are heard again, or it is given up"
-                .to_owned(),
+                    .to_owned()
+            }
             Self::EngineUnreachable => {
                 let reason = node.engine_trouble.as_ref().map_or("", |trouble| trouble.reason.as_str());
                 format!(

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::NodeStatus;
 use crate::cluster::Cluster;
-use crate::time::Timestamp;
 use crate::id::NodeId;
+use crate::time::Timestamp;
 
 /// When the replacement of silent nodes' tasks is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

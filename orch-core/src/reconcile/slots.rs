@@ -51,10 +51,9 @@ impl Wait {
     /// Until when at the latest; `None`: nobody knows.
     pub(super) const fn until(self) -> Option<Timestamp> {
         match self {
-            Self::Goodbye(until)
-            | Self::Unheard(until)
-            | Self::Patience(until)
-            | Self::Stopping(until) => Some(until),
+            Self::Goodbye(until) | Self::Unheard(until) | Self::Patience(until) | Self::Stopping(until) => {
+                Some(until)
+            }
             Self::Many(until) => until,
             Self::Kept => None,
         }

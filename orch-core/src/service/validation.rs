@@ -66,7 +66,8 @@ pub fn check_spec_at(spec: &ServiceSpec, at: &FieldPath) -> Result<(), Rejection
             Rejection::invalid(field, "it is blank", "a label key")
         })?;
     }
-    let replaced = matches!(spec.template.on_disconnect, OnDisconnect::ReplaceAfter(after) if !after.is_zero());
+    let replaced =
+        matches!(spec.template.on_disconnect, OnDisconnect::ReplaceAfter(after) if !after.is_zero());
     ensure(!(spec.stateful && replaced), || {
         let field = at.field("on_disconnect").field("replace_after");
         let problem = "a stateful replica is not replaced while its node may still run it";

@@ -167,7 +167,9 @@ fn a_node_that_could_not_be_heard_is_waited_for() {
     let plan = site.look();
     assert_plan!(
         plan,
-        &format!("held: web/1: the control plane listens for its node, and does not replace it before {until}")
+        &format!(
+            "held: web/1: the control plane listens for its node, and does not replace it before {until}"
+        )
     );
     assert_eq!(plan.look_again, Some(until));
     site.advance(30);

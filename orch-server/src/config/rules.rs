@@ -63,8 +63,8 @@ impl Reader<'_> {
         self.admission(&mut policy);
         policy.heartbeat_timeout = self.duration("heartbeat_timeout", policy.heartbeat_timeout);
         let silence = &mut policy.mass_silence;
-        silence.more_than_percent =
-            self.parse("mass_silence_percent", silence.more_than_percent, |text| values::number(text, 0, 100));
+        silence.more_than_percent = self
+            .parse("mass_silence_percent", silence.more_than_percent, |text| values::number(text, 0, 100));
         silence.least_nodes =
             self.parse("mass_silence_nodes", silence.least_nodes, |text| values::number(text, 1, 1_000_000));
         policy.credential_ttl = self.duration("credential_ttl", policy.credential_ttl);

@@ -48,8 +48,7 @@ pub(super) fn on_disconnect(r: &mut Reader, field: &Field<'_>) -> Option<OnDisco
         return r.word(field, &[("keep", OnDisconnect::Keep)]);
     }
     let f = r.fields(field, &["replace_after", "stop_after"]);
-    let mut after =
-        |name: &str| within(r, &f, &[name], &format!("{AT}.{name}"), Reader::duration);
+    let mut after = |name: &str| within(r, &f, &[name], &format!("{AT}.{name}"), Reader::duration);
     match (after("replace_after"), after("stop_after")) {
         (Some(after), None) => Some(OnDisconnect::ReplaceAfter(after)),
         (None, Some(after)) => Some(OnDisconnect::StopAfter(after)),

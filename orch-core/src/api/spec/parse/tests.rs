@@ -221,12 +221,16 @@ fn a_template_without_what_came_later_keeps_its_digest() {
 fn what_was_filled_in_is_told_from_what_was_stated() {
     let with = |resources: serde_json::Value| {
         let spec = serde_json::json!({"name": "web", "image": "web:1", "resource_requirements": resources});
-        serde_json::from_value::<super::super::ServiceSpec>(spec).unwrap().parse(&FieldPath::new("spec")).unwrap()
+        serde_json::from_value::<super::super::ServiceSpec>(spec)
+            .unwrap()
+            .parse(&FieldPath::new("spec"))
+            .unwrap()
     };
     let none = with(serde_json::json!({}));
     assert!(none.defaulted.requests && none.defaulted.limits);
     let half = with(serde_json::json!({"requests": {"cpu": 100, "memory": "1Mi"}, "limits": {"cpu": 100}}));
     assert!(!half.defaulted.requests && half.defaulted.limits);
-    let shown = with(serde_json::to_value(super::super::ServiceSpec::from(&none).resource_requirements).unwrap());
+    let shown =
+        with(serde_json::to_value(super::super::ServiceSpec::from(&none).resource_requirements).unwrap());
     assert_eq!(shown.template.digest(), none.template.digest());
 }
