@@ -20,6 +20,7 @@ pub mod id;
 pub mod identity;
 pub mod name;
 pub mod node;
+pub mod rebalance;
 pub mod reconcile;
 pub mod record;
 pub mod rehearse;

@@ -19,6 +19,7 @@ mod namespace;
 mod node;
 mod output;
 mod plan;
+mod rebalance;
 mod resolve;
 mod restart;
 mod rollback;
@@ -77,6 +78,8 @@ enum Verb {
     Rollout(rollout::Args),
     /// Replace every replica, one after the other, without a change
     Restart(restart::Args),
+    /// Which replicas would run better elsewhere, after nodes joined or came back; let them move
+    Rebalance(rebalance::Args),
     /// The versions of a service: who made them, when, and what changed
     History(history::Args),
     /// Go back to an earlier version
@@ -168,6 +171,7 @@ fn dispatch(cli: Cli, out: &Output) -> Result<(), CliError> {
             Verb::Scale(args) => scale::run(&client()?, &args, out).await,
             Verb::Rollout(args) => rollout::run(&client()?, &args, out).await,
             Verb::Restart(args) => restart::run(&client()?, &args, out).await,
+            Verb::Rebalance(args) => rebalance::run(&client()?, &args, out).await,
             Verb::History(args) => history::run(&client()?, &args, out).await,
             Verb::Rollback(args) => rollback::run(&client()?, &args, out).await,
             Verb::Delete(args) => delete::run(&client()?, &args, out).await,

@@ -17,7 +17,7 @@ const NODE_NAME: &str = "node-1\u{1b}[2J";
 const TIME: &str = "2026-01-02T03:04:05Z";
 
 /// Runs the command with nothing of this process's environment that it would read.
-async fn orch(args: &[&str], env: &[(&str, &str)]) -> Output {
+pub(super) async fn orch(args: &[&str], env: &[(&str, &str)]) -> Output {
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_orch"));
     command.args(args).env_clear().env("HOME", home.path()).stdin(Stdio::null());
@@ -25,11 +25,11 @@ async fn orch(args: &[&str], env: &[(&str, &str)]) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub(super) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(super) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

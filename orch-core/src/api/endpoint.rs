@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Force, agent, apply, audit, deployment, discovery, event, exec, history, logs, namespace, node, openapi,
-    plan, service, stats, task, version, why,
+    plan, rebalance, service, stats, task, version, why,
 };
 use crate::identity::Action;
 
@@ -234,6 +234,8 @@ endpoints! {
     Apply = Post "/v1/apply", User(A::UpdateService), (apply::ApplyQuery, service::SpecRequest) => 200 apply::ApplyAnswer, Prompt;
     /// What an apply would do: the difference, the placements and the order, by the code that would do it. Writes nothing.
     Plan = Post "/v1/plan", User(A::UpdateService), (Nothing, service::SpecRequest) => 200 plan::PlanAnswer, Prompt;
+    /// Which tasks would run better elsewhere; lets the first of them move, if asked to.
+    Rebalance = Post "/v1/rebalance", User(A::Rebalance), (Nothing, rebalance::RebalanceRequest) => 200 rebalance::RebalanceAnswer, Prompt;
     /// Takes a service down. Idempotent.
     DeleteService = Delete "/v1/services/{id}", User(A::DeleteService), (Nothing, Nothing) => 204 Nothing, Prompt;
     /// Where a service is reached.

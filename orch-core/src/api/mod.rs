@@ -21,6 +21,7 @@ pub mod node;
 pub mod openapi;
 pub mod plan;
 pub mod quantity;
+pub mod rebalance;
 mod schema;
 pub mod service;
 pub mod spec;

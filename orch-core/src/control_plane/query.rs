@@ -11,6 +11,7 @@ use crate::env::EnvExt as _;
 use crate::id::{IdStream, NodeId, ServiceId};
 use crate::identity::{Action, Authorized, Principal, RequestContext, Scope};
 use crate::name::Namespace;
+use crate::rebalance::{self, Rebalance};
 use crate::reconcile::Held;
 use crate::rehearse::{Rehearsal, rehearse};
 use crate::time::Timestamp;
@@ -47,6 +48,8 @@ queries! {
     /// Namespaces.
     ReadNamespaces: ManageNamespaces;
 }
+
+impl Query for crate::command::MoveTasks {}
 
 /// One image, as far as a permit reaches.
 #[derive(Clone)]
@@ -114,6 +117,13 @@ impl View {
             Some(row) if self.visible(&row.namespace) => self.shared.published.held(service).to_vec(),
             _ => Vec::new(),
         }
+    }
+
+    /// Which tasks of what the permit reaches would run better elsewhere.
+    #[must_use]
+    pub fn rebalance(&self) -> Rebalance {
+        let scheduler = self.shared.parts.scheduler.as_ref();
+        rebalance::plan(&self.cluster, scheduler, |namespace| self.visible(namespace), self.now())
     }
 
     /// What an apply would do, tried on this image by the code that would do it. Writes nothing.

@@ -72,6 +72,8 @@ actions! {
     AbortRollout = "service.rollout.abort", Some(Role::Operator), Namespace;
     /// Replace every task by another of the same version.
     RestartService = "service.restart", Some(Role::Operator), Namespace;
+    /// Let tasks move to better nodes.
+    Rebalance = "service.rebalance", Some(Role::Operator), Namespace;
     /// Go back to an earlier version.
     RollBack = "service.rollback", Some(Role::Operator), Namespace;
     /// Delete a service.

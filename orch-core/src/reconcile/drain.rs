@@ -45,6 +45,7 @@ pub(super) fn note_waits(pass: &mut Pass<'_, '_>) {
     let touched: Vec<Arc<Node>> = pass
         .draft
         .nodes()
+        .filter(|node| node.status.is_draining() || node.drain_waits.contains_key(&service))
         .filter(|node| waits.contains_key(&node.id) || node.drain_waits.contains_key(&service))
         .cloned()
         .collect();

@@ -141,6 +141,10 @@ impl<'a, 'c> Pass<'a, 'c> {
         if let Some(at) = maturing.min() {
             self.plan.look_again_by(at);
         }
+        let moving = self.slots.active().filter_map(|replica| replica.task.moves_until);
+        if let Some(at) = moving.filter(|at| *at > self.ctx.now).min() {
+            self.plan.look_again_by(at);
+        }
         if self.is_full() {
             self.plan.look_again_by(self.ctx.now);
         }
@@ -189,6 +193,13 @@ impl<'a, 'c> Pass<'a, 'c> {
     /// Up to date, and not on a node that is being emptied: nothing takes its place.
     pub(super) fn is_good(&self, replica: &Replica) -> bool {
         self.is_up_to_date(&replica.task) && replica.place != Place::Leaving
+    }
+
+    /// Why a task goes that leaves its node.
+    pub(super) fn leaves_for(&self, task: &Task) -> StopCause {
+        let node = task.node.and_then(|node| self.draft.node(node));
+        let drained = node.is_none_or(|node| node.status.is_draining());
+        if drained { StopCause::Drained } else { StopCause::Moved }
     }
 
     /// Another version of the service, if it is kept.
@@ -278,6 +289,7 @@ impl<'a, 'c> Pass<'a, 'c> {
             desired: DesiredStatus::Running,
             desired_since: now,
             stop_cause: None,
+            moves_until: None,
             failures_before,
             status: if node.is_some() { TaskStatus::Assigned } else { TaskStatus::Pending },
             status_since: now,
@@ -385,9 +397,11 @@ impl<'a, 'c> Pass<'a, 'c> {
         };
         let severity = match cause {
             StopCause::NodeLost | StopCause::Unhealthy => Severity::Warning,
-            StopCause::Outdated | StopCause::Drained | StopCause::Surplus | StopCause::Deleted => {
-                Severity::Info
-            }
+            StopCause::Outdated
+            | StopCause::Drained
+            | StopCause::Surplus
+            | StopCause::Deleted
+            | StopCause::Moved => Severity::Info,
         };
         let text = format!("{} is stopped: {cause}", self.name(task.slot));
         self.event(kind, severity, task.id, text);

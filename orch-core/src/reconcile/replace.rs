@@ -88,11 +88,11 @@ fn retire_slot(pass: &mut Pass<'_, '_>, slot: Slot, tasks: &SlotTasks, budget: &
         }
         let cause = match replica.place {
             _ if outdated => StopCause::Outdated,
-            Place::Leaving => StopCause::Drained,
+            Place::Leaving => pass.leaves_for(&replica.task),
             _ => StopCause::Surplus,
         };
         let waits = kept_is_good && !kept.is_available();
-        if waits && (replica.is_available() || cause == StopCause::Drained) {
+        if waits && (replica.is_available() || matches!(cause, StopCause::Drained | StopCause::Moved)) {
             pass.hold(slot, HeldReason::ReplacementNotHealthy(describe(pass, kept)));
         } else if !replica.is_available() {
             pass.stop(slot, replica.task.id, cause);
@@ -262,7 +262,8 @@ fn make_room(pass: &mut Pass<'_, '_>, olds: Vec<Old>) {
     let (moves, stays): (Vec<_>, Vec<_>) =
         others.into_iter().enumerate().partition(|(i, _)| *i < places.len());
     for old in makes_room.into_iter().chain(moves.into_iter().map(|(_, old)| old)) {
-        let cause = if old.drain { StopCause::Drained } else { StopCause::Outdated };
+        let leaves = pass.draft.task(old.task).map(|task| pass.leaves_for(task));
+        let cause = leaves.filter(|_| old.drain).unwrap_or(StopCause::Outdated);
         pass.stop(old.slot, old.task, cause);
         pass.hold(old.slot, HeldReason::Stopping);
     }

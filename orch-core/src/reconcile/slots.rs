@@ -20,7 +20,7 @@ pub(super) enum Place {
     Nowhere,
     /// The node is there.
     Here,
-    /// The node is being emptied.
+    /// The node is being emptied, or the task is to move to another one.
     Leaving,
     /// The node is offline, and waited for.
     Away(Wait),
@@ -195,6 +195,7 @@ pub(super) fn place_of(cluster: &Cluster, service: &Service, task: &Task, ctx: &
     let Some(node) = task.node else { return Place::Nowhere };
     match cluster.node(node).map(|node| node.status) {
         None | Some(NodeStatus::Revoked) => Place::Gone,
+        Some(NodeStatus::Ready) if task.moves_until.is_some_and(|until| ctx.now < until) => Place::Leaving,
         Some(NodeStatus::Ready) => Place::Here,
         Some(NodeStatus::Draining) => Place::Leaving,
         Some(NodeStatus::Offline { since, cause, draining }) => {

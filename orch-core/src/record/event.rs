@@ -180,6 +180,8 @@ event_kinds! {
     ServiceRollbackStarted = "service.rollback.started" from "controlplane";
     /// A restart began.
     ServiceRestartStarted = "service.restart.started" from "controlplane";
+    /// Tasks are let move to better nodes.
+    RebalanceStarted = "rebalance.started" from "controlplane";
     /// A task got its node.
     TaskAssigned = "task.assigned" from "scheduler";
     /// A task moved on.

@@ -91,6 +91,9 @@ pub struct Task {
     /// Why the control plane wants it gone; `None` while it is wanted.
     #[serde(default)]
     pub stop_cause: Option<StopCause>,
+    /// Until then it is to make way for one on another node, once that serves: somebody asked for a rebalance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves_until: Option<Timestamp>,
     /// How many tasks of its slot and version failed in a row before it: what the back-off of the slot counts.
     #[serde(default)]
     pub failures_before: u32,

@@ -20,6 +20,8 @@ pub enum StopCause {
     Surplus,
     /// Its service is deleted.
     Deleted,
+    /// A rebalance found a better node.
+    Moved,
 }
 
 impl StopCause {
@@ -33,6 +35,7 @@ impl StopCause {
             Self::Unhealthy => "unhealthy",
             Self::Surplus => "surplus",
             Self::Deleted => "deleted",
+            Self::Moved => "moved",
         }
     }
 }
@@ -46,6 +49,7 @@ impl fmt::Display for StopCause {
             Self::Unhealthy => "it does not serve",
             Self::Surplus => "it is one too many",
             Self::Deleted => "its service is deleted",
+            Self::Moved => "another node is better for it",
         })
     }
 }

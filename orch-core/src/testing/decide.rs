@@ -218,6 +218,7 @@ impl World {
             desired: DesiredStatus::Running,
             desired_since: self.now,
             stop_cause: None,
+            moves_until: None,
             failures_before: 0,
             status: if node.is_some() { TaskStatus::Assigned } else { TaskStatus::Pending },
             status_since: self.now,

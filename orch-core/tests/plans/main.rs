@@ -10,6 +10,7 @@ mod history;
 mod losses;
 mod placement;
 mod properties;
+mod rebalance;
 mod rollouts;
 mod scaling;
 mod site;

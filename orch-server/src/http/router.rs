@@ -58,6 +58,7 @@ fn routes() -> Routes {
         .mount::<ep::UpdateService, _>(h::services::update)
         .mount::<ep::Apply, _>(h::services::apply)
         .mount::<ep::Plan, _>(h::services::plan)
+        .mount::<ep::Rebalance, _>(h::rebalance::rebalance)
         .mount::<ep::DeleteService, _>(h::services::delete)
         .mount::<ep::GetHistory, _>(h::services::history)
         .mount::<ep::RestartService, _>(h::deployments::restart)

@@ -156,6 +156,7 @@ impl Sample {
             desired: DesiredStatus::Stopped,
             desired_since: NOW,
             stop_cause: None,
+            moves_until: Some(NOW),
             failures_before: 0,
             status: TaskStatus::Stopped(Some(exit.clone())),
             status_since: NOW,

@@ -10,6 +10,7 @@ pub(crate) mod legacy_agents;
 pub(crate) mod logs;
 pub(crate) mod namespaces;
 pub(crate) mod nodes;
+pub(crate) mod rebalance;
 pub(crate) mod services;
 pub(crate) mod stats;
 pub(crate) mod tasks;
