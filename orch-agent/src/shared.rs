@@ -98,7 +98,7 @@ impl Shared {
                 if answer.is_ok() {
                     self.heard.send_if_modified(|heard| {
                         let newer = heard.is_none_or(|heard| heard < asked);
-                        *heard = heard.max(Some(asked));
+                        *heard = (*heard).max(Some(asked));
                         newer
                     });
                 }

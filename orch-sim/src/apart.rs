@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use orch_core::cluster::Cluster;
-use orch_core::control_plane::query::{ReadNodes, View};
+use orch_core::control_plane::query::View;
 use orch_core::control_plane::{ControlPlane, NodeLiveness};
 use orch_core::id::NodeId;
-use orch_core::identity::Permit;
 use orch_core::node::{Node, NodeStatus, OfflineCause};
 use orch_core::task::{DesiredStatus, StopCause, TaskStatus};
 
+use crate::workload::nodes;
 use crate::world::World;
 
 /// So long it may take the control plane to see that the share has risen again.
@@ -28,7 +28,7 @@ impl Apart {
     /// More than half of the nodes that the server hears, from the `first` on; `None`: there are fewer than three.
     #[must_use]
     pub fn most(control: &ControlPlane, first: u64, until: Duration) -> Option<Self> {
-        let view = control.read(&Permit::<ReadNodes>::system("simulation"));
+        let view = nodes(control)?;
         let heard: Vec<NodeId> = view
             .cluster()
             .nodes()
@@ -81,7 +81,7 @@ impl Watch {
             self.since = None;
             return Ok(());
         };
-        let view = control.read(&Permit::<ReadNodes>::system("simulation"));
+        let Some(view) = nodes(control) else { return Ok(()) };
         let (after, now) = (view.cluster(), world.sim.elapsed());
         if !apart.are_too_many(&view) {
             self.since = None;

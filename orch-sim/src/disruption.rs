@@ -115,7 +115,7 @@ impl<'a> Step<'a> {
             // Were it not so in the image after, too, its agent or its node had their word in the same group.
             let served =
                 self.served_for_sure(self.before, task, at) && self.served_for_sure(self.after, now, at);
-            if served && matches!(cause, StopCause::Outdated | StopCause::Drained) {
+            if served && matches!(cause, StopCause::Outdated | StopCause::Drained | StopCause::Moved) {
                 stopped.push((Arc::clone(now), at, cause));
             }
         }
@@ -148,7 +148,7 @@ impl<'a> Step<'a> {
                 continue;
             }
             let name = &self.service.spec.name;
-            if *cause == StopCause::Drained && !self.service.spec.stateful {
+            if matches!(cause, StopCause::Drained | StopCause::Moved) && !self.service.spec.stateful {
                 return Err(format!("5: {name}/{} was drained before its replacement served", task.slot));
             }
             // A group may hold a change of the replica count, and decisions before and after it: the lower counts.

@@ -7,7 +7,8 @@ use orch_core::deployment::{OnFailure, RolloutPolicy};
 use orch_core::name::ServiceName;
 use orch_core::node::Resources;
 use orch_core::service::{
-    Backoff, HealthCheck, ImageRef, Probe, Publish, RestartCondition, RestartPolicy, ServiceSpec,
+    Backoff, HealthCheck, ImageRef, OnDisconnect, Probe, Publish, RestartCondition, RestartPolicy,
+    ServiceSpec,
 };
 use orch_core::testing::decide::web_spec;
 
@@ -47,6 +48,12 @@ pub fn draw(mut random: impl FnMut() -> u64, name: &ServiceName) -> ServiceSpec 
     spec.rollout = rollout(&mut random);
     spec.template.restart.backoff =
         Backoff { initial: Duration::from_secs(1), max: Duration::from_secs(10), ..Backoff::default() };
+    spec.template.on_disconnect = match usual {
+        1 => OnDisconnect::ReplaceAfter(Duration::from_secs(45)),
+        2 => OnDisconnect::StopAfter(Duration::from_secs(20)),
+        5 => OnDisconnect::Keep,
+        _ => OnDisconnect::default(),
+    };
     match kind {
         4 | 5 => spec.template.health = Some(check(&mut random)),
         6 => {

@@ -6,9 +6,11 @@ use std::time::Duration;
 use orch_core::command::apply_service::ApplyTarget;
 use orch_core::command::{
     AbortRollout, ApplyService, Command, ContinueRollout, CordonNode, DeleteService, DrainNode, ExecuteError,
-    PauseRollout, RemoveNode, ResetNode, RevokeNode, RollBack, RollOut, ScaleService, UncordonNode,
+    MoveTasks, PauseRollout, RemoveNode, ResetNode, RevokeNode, RollBack, RollOut, ScaleService,
+    UncordonNode,
 };
 use orch_core::control_plane::ControlPlane;
+use orch_core::control_plane::query::{ReadNodes, View};
 use orch_core::env::{EnvExt as _, SharedEnv};
 use orch_core::id::ServiceId;
 use orch_core::identity::{Grants, Principal, Role, Scope, UserIdentity};
@@ -49,6 +51,8 @@ pub enum Wish {
     Drain(NodeName),
     /// End every drain and every cordon.
     Uncordon,
+    /// Let replicas move to better nodes.
+    Rebalance,
     /// Let a paused rollout go on.
     GoOn(ServiceId),
     /// Give a paused rollout up: go back, or take down what has nothing to go back to.
@@ -81,7 +85,8 @@ impl Wish {
             77..=79 => Self::Recreate(Box::new(specs::draw(random, &name))),
             80..=82 => Self::Cordon(node),
             83..=86 => Self::Drain(node),
-            87..=92 => Self::Uncordon,
+            87..=91 => Self::Uncordon,
+            92 => Self::Rebalance,
             93 | 94 => Self::Reset(node),
             95 => Self::Trespass(name),
             96 | 97 => Self::Revoke(node),
@@ -103,6 +108,7 @@ impl Wish {
         "cordon",
         "drain",
         "uncordon",
+        "rebalance",
         "reset",
         "revoke",
         "remove",
@@ -125,6 +131,7 @@ impl Wish {
             Self::Cordon(_) => "cordon",
             Self::Drain(_) => "drain",
             Self::Uncordon => "uncordon",
+            Self::Rebalance => "rebalance",
             Self::Reset(_) => "reset",
             Self::Revoke(_) => "revoke",
             Self::Remove(_) => "remove",
@@ -160,6 +167,12 @@ impl Wish {
 fn user(subject: &str, role: Role) -> Principal {
     let subject = subject.parse().expect("a subject");
     Principal::User(UserIdentity { subject, grants: Grants::cluster(role) })
+}
+
+/// What is known of the nodes; nothing where even that is refused.
+pub(crate) fn nodes(control: &ControlPlane) -> Option<View> {
+    let permit = control.authorize::<ReadNodes>(user("admin", Role::Admin), Scope::Cluster).ok()?;
+    Some(control.read(&permit))
 }
 
 async fn ask<C: Command>(control: &ControlPlane, command: C) -> Result<C::Output, ExecuteError> {
@@ -253,6 +266,14 @@ async fn of_a_node(control: &ControlPlane, memory: &SharedMemory, wish: Wish) {
             let Some(node) = find(&name) else { return };
             if !image.nodes().any(|node| node.status.is_draining()) {
                 count(memory, ask(control, DrainNode { node, within: None })).await;
+            }
+        }
+        Wish::Rebalance => {
+            let scope = Scope::Namespace(Namespace::default_namespace());
+            if let Ok(permit) = control.authorize::<MoveTasks>(user("admin", Role::Admin), scope) {
+                let moves = control.read(&permit).rebalance().moves;
+                let tasks = moves.iter().take(5).map(|one| one.task).collect();
+                let _ = control.execute(permit, MoveTasks { tasks }).await;
             }
         }
         Wish::Uncordon => {
