@@ -171,7 +171,8 @@ impl Writer {
         let now = self.env.monotonic();
         let due = self.due(now);
         let shared = Arc::clone(&self.shared);
-        let hearing = due.iter().any(Timer::is_about_silence).then(|| self.hearing(now)).unwrap_or_default();
+        let silence = due.iter().any(Timer::is_about_silence);
+        let hearing = if silence { self.hearing(now) } else { Hearing::default() };
         let mut group = Group::begin(&mut self.head, &mut self.dirty, &shared);
         calls.drain(..).for_each(|call| group.decide(call));
         for timer in due {

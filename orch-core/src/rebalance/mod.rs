@@ -132,8 +132,7 @@ fn spread(
     scheduler: &dyn Scheduler,
     now: Timestamp,
 ) {
-    let under_way = draft.tasks_of_service(service.id).filter(|task| is_under_way(task, now));
-    let mut moved: BTreeSet<TaskId> = under_way.map(|task| task.id).collect();
+    let mut moved = arrive(draft, service, scheduler, now);
     while plan.moves.len() < MOVES_MAX {
         let Some((task, placement, gain)) = best(draft, service, scheduler, &moved) else { return };
         let name = |id: NodeId| draft.node(id).map(|node| node.name.clone());
@@ -150,6 +149,31 @@ fn spread(
         draft.apply_change(&Change::Remove(Key::Task(task.id)));
         draft.apply_change(&Change::Task(Arc::new(row)));
     }
+}
+
+/// What is on its way has arrived in the draft: where its replacement is, else where that would go. Answers which those are.
+fn arrive(
+    draft: &mut Cluster,
+    service: &Service,
+    scheduler: &dyn Scheduler,
+    now: Timestamp,
+) -> BTreeSet<TaskId> {
+    let tasks: Vec<_> = draft.tasks_of_service(service.id).filter(|task| task.is_active()).cloned().collect();
+    let mut arrived = BTreeSet::new();
+    for task in tasks.iter().filter(|task| is_under_way(task, now)) {
+        arrived.insert(task.id);
+        draft.apply_change(&Change::Remove(Key::Task(task.id)));
+        if tasks.iter().any(|other| other.id != task.id && other.slot == task.slot) {
+            continue;
+        }
+        let problem =
+            Problem { cluster: &*draft, spec: &service.spec, service: service.id, count: 1, avoid: &[] };
+        if let Some(Placement { node, ports }) = scheduler.solve(&problem).placements.into_iter().next() {
+            let row = Task { node: Some(node), ports, ..Task::clone(task) };
+            draft.apply_change(&Change::Task(Arc::new(row)));
+        }
+    }
+    arrived
 }
 
 /// The first task, of the fullest node first, that gains by a move.

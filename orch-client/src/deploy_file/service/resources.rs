@@ -9,7 +9,8 @@ use crate::deploy_file::reader::{Field, Reader};
 pub(super) fn resources(r: &mut Reader, field: &Field<'_>) -> ResourceRequirements {
     const AT: &str = "resource_requirements";
     r.place(AT, field);
-    let f = r.fields(field, &["cpu", "memory", "requests", "limits"]);
+    let f =
+        r.fields(field, &["cpu", "memory", "requests", "limits", "requests_defaulted", "limits_defaulted"]);
     let mut both = Resources::default();
     for side in ["requests", "limits"] {
         let cpu = format!("{AT}.{side}.cpu");
@@ -27,7 +28,10 @@ pub(super) fn resources(r: &mut Reader, field: &Field<'_>) -> ResourceRequiremen
     if let Some(field) = f.get(&["memory"]) {
         both.memory = r.memory(&field).unwrap_or_default();
     }
-    let mut all = ResourceRequirements { requests: both, limits: both };
+    // What the server says of its own filling in, where its answer is taken as a file.
+    let mut said = |name: &str| f.get(&[name]).and_then(|field| r.boolean(&field)).unwrap_or_default();
+    let (requests_defaulted, limits_defaulted) = (said("requests_defaulted"), said("limits_defaulted"));
+    let mut all = ResourceRequirements { requests: both, limits: both, requests_defaulted, limits_defaulted };
     for (side, target) in [("requests", &mut all.requests), ("limits", &mut all.limits)] {
         let Some(field) = f.get_some(&[side]) else { continue };
         let at = format!("{AT}.{side}");

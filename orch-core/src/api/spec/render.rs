@@ -22,6 +22,8 @@ impl From<&service::ServiceSpec> for ServiceSpec {
             resource_requirements: ResourceRequirements {
                 requests: template.requests.into(),
                 limits: template.limits.into(),
+                requests_defaulted: spec.defaulted.requests,
+                limits_defaulted: spec.defaulted.limits,
             },
             security_context: (&template.security).into(),
             mounts: template.mounts.iter().map(Into::into).collect(),

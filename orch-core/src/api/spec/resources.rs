@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parse::invalid;
-use crate::api::{Cpu, Memory, Resources};
+use crate::api::{Cpu, Memory, Resources, is_false};
 use crate::command::{FieldPath, Rejection};
 use crate::service::Defaulted;
 
@@ -19,13 +19,22 @@ pub struct ResourceRequirements {
     pub requests: Resources,
     /// What the engine lets it use at most.
     pub limits: Resources,
+    /// A request was filled in, since nobody stated it; the server's to say.
+    #[serde(skip_serializing_if = "is_false")]
+    pub requests_defaulted: bool,
+    /// A limit was filled in, since nobody stated it; the server's to say.
+    #[serde(skip_serializing_if = "is_false")]
+    pub limits_defaulted: bool,
 }
 
 impl ResourceRequirements {
     /// What is not stated.
     pub(super) fn defaulted(&self) -> Defaulted {
         let missing = |resources: Resources| resources.cpu.0 == 0 || resources.memory.0 == 0;
-        Defaulted { requests: missing(self.requests), limits: missing(self.limits) }
+        Defaulted {
+            requests: self.requests_defaulted || missing(self.requests),
+            limits: self.limits_defaulted || missing(self.limits),
+        }
     }
 
     /// Requests and limits, filled in per field: a limit left out follows a request above the default, a request left out
