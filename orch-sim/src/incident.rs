@@ -89,7 +89,7 @@ impl Incident {
             }
             88..=94 => Self::Reconnected,
             95 => Self::Impostor(node),
-            96 => Self::CutOffMost(Duration::from_secs(30) + spell),
+            96 | 97 => Self::CutOffMost(Duration::from_secs(60) + spell),
             _ => Self::Theft,
         }
     }

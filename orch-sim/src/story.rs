@@ -372,6 +372,8 @@ impl Story {
                 let (first, until) = (self.random.next_u64(), self.world.sim.elapsed() + spell);
                 self.world.cut_off_most(first, until);
             }
+            // Those that are cut off together are so for their time.
+            Incident::Reconnected if self.world.apart.is_some() => {}
             Incident::Reconnected => self.world.reconnect(),
             Incident::Theft => self.steal(),
             Incident::Impostor(node) => {
