@@ -100,7 +100,7 @@ impl Watch {
             }) && after.node(node).is_some_and(|node| node.status != NodeStatus::Revoked)
         });
         match given_up {
-            Some(task) => Err(format!("M41: {} was given up while most nodes were cut off", task.id)),
+            Some(task) => Err(format!("9: {} was given up while most nodes were cut off", task.id)),
             None => Ok(()),
         }
     }
