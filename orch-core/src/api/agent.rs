@@ -119,7 +119,7 @@ impl RegisterRequest {
 }
 
 /// Whether the engine that runs a node's containers can be reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EngineState {
     /// It can.

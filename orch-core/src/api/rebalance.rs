@@ -1,5 +1,6 @@
 //! Rebalancing on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::command::move_tasks::MOVES_AT_ONCE_MAX;
@@ -7,7 +8,7 @@ use crate::command::{FieldPath, Rejection};
 use crate::rebalance;
 
 /// Asks which tasks would run better elsewhere, or lets them move.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RebalanceRequest {
     /// Let the first of them move; else nothing is changed.
@@ -35,7 +36,7 @@ impl RebalanceRequest {
 }
 
 /// A task that would run better elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Move {
     /// Its id.
     pub task_id: String,
@@ -50,7 +51,7 @@ pub struct Move {
 }
 
 /// A service that is left alone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Skipped {
     /// Its name.
     pub service: String,
@@ -59,7 +60,7 @@ pub struct Skipped {
 }
 
 /// What would move, and what does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RebalanceAnswer {
     /// In the order in which they are let move.
     pub moves: Vec<Move>,

@@ -24,7 +24,7 @@ words! {
 }
 
 /// What becomes of a task while its node is not heard: `"keep"`, `{"replace_after": …}` or `{"stop_after": …}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDisconnect {
     /// Another takes its place once its node is offline for so long, at most 30 days; 0 is the default.
