@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use orch_core::runtime::{
-    ContainerChange, ContainerId, ContainerRuntime, CreateRequest, ObservedContainer, Owner, PullProgress,
-    RuntimeError, RuntimeEvent, RuntimeInfo,
+    ContainerChange, ContainerId, ContainerImages, ContainerRuntime, CreateRequest, ObservedContainer, Owner,
+    PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use orch_core::service::{ImageDigest, ImageRef, StopPolicy};
 use orch_core::time::Timestamp;
@@ -96,6 +96,10 @@ impl ContainerRuntime for Timed {
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<ObservedContainer>, RuntimeError> {
         self.inner.inspect(container).await
+    }
+
+    fn images(&self) -> Option<&dyn ContainerImages> {
+        self.inner.images()
     }
 
     fn events(&self, owner: &Owner) -> BoxStream<'static, RuntimeEvent> {

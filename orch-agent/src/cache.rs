@@ -13,6 +13,7 @@ use orch_core::converge::Streak;
 use orch_core::id::{NodeId, TaskId};
 use serde::{Deserialize, Serialize};
 
+use crate::images::Ledger;
 use crate::node_key::write_private;
 
 /// What is kept.
@@ -29,6 +30,9 @@ pub struct Remembered {
     /// Tasks that ended more than once in a row, so that a crash loop does not begin anew with the agent.
     #[serde(default)]
     pub streaks: BTreeMap<TaskId, Streak>,
+    /// The images that orch pulled on the node: no others are ever cleaned up.
+    #[serde(default)]
+    pub images: Ledger,
 }
 
 /// Keeps [`Remembered`]. Losing it costs nothing but going on while the server is away.
@@ -118,6 +122,7 @@ mod tests {
             revoked: false,
             former: BTreeSet::new(),
             streaks: BTreeMap::new(),
+            images: Ledger::default(),
         };
         cache.save(&remembered).await.unwrap();
         let newer = Remembered { revoked: true, ..remembered };

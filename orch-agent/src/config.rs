@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use crate::images::ImageCleanup;
 use orch_core::name::NodeName;
 use orch_core::node::Resources;
 use orch_core::secret::Secret;
@@ -35,6 +36,8 @@ pub struct AgentConfig {
     pub keep_dead: usize,
     /// Images that are fetched at the same time.
     pub pull_concurrency: usize,
+    /// When images that orch pulled and nobody needs are removed; `None`: never.
+    pub image_cleanup: Option<ImageCleanup>,
     /// Heartbeats are sent at least so often; the control plane may ask for more.
     pub heartbeat_interval: Option<Duration>,
     /// How long the control plane may let a poll wait.
@@ -69,6 +72,7 @@ impl AgentConfig {
             start_concurrency: cores.clamp(2, 8),
             keep_dead: 1,
             pull_concurrency: 3,
+            image_cleanup: Some(ImageCleanup::default()),
             heartbeat_interval: None,
             poll_wait: Duration::from_secs(55),
             sweep_interval: Duration::from_secs(60),

@@ -28,6 +28,7 @@ mod exec_check;
 mod facts;
 mod former;
 mod heartbeat;
+pub mod images;
 pub mod machine;
 pub mod node_key;
 mod poll;
@@ -50,6 +51,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use cache::{Cache, FileCache, MemoryCache, Remembered};
 pub use config::{AgentConfig, NodePolicy};
+pub use images::ImageCleanup;
 pub use node_key::{NodeKey, NodeKeyError, NodeSigner};
 pub use probe::{NetProber, ProbeTarget, Prober};
 pub use status::AgentStatus;
@@ -109,6 +111,7 @@ impl Agent {
         let shared = self.shared;
         if let Some(remembered) = shared.cache.load().await {
             shared.streaks.send_replace(remembered.streaks);
+            shared.images.send_replace(remembered.images);
             let desired = Some(remembered.desired);
             let (revoked, former) = (remembered.revoked, remembered.former);
             shared.goal.send_replace(Goal { desired, revoked, former });
@@ -125,6 +128,7 @@ impl Agent {
                     Box::pin(streams::run(&shared, requests)),
                     Box::pin(remember(&shared)),
                     Box::pin(former::run(&shared)),
+                    Box::pin(images::run(&shared)),
                 )
             };
             tokio::select! {
@@ -195,6 +199,7 @@ impl AgentBuilder {
                 facts: watch::Sender::new(None),
                 goal: watch::Sender::new(Goal::default()),
                 streaks: watch::Sender::new(BTreeMap::new()),
+                images: watch::Sender::new(images::Ledger::default()),
                 outbox: report::Outbox::default(),
                 poll_again: tokio::sync::Notify::new(),
                 engine_away: watch::Sender::new(None),
@@ -210,17 +215,20 @@ async fn remember(shared: &Shared) {
     let mut goal = shared.goal.subscribe();
     goal.mark_changed(); // the first poll may have been answered before this was first polled
     let mut streaks = shared.streaks.subscribe();
+    let mut images = shared.images.subscribe();
     let mut retry = Retry::new("writing the cache");
     loop {
         tokio::select! {
             biased;
             Ok(()) = goal.changed() => {}
             Ok(()) = streaks.changed() => {}
+            Ok(()) = images.changed() => {}
         }
         let Goal { desired, revoked, former } = goal.borrow_and_update().clone();
         let Some(desired) = desired else { continue };
         let streaks = streaks.borrow_and_update().clone();
-        match shared.cache.save(&Remembered { desired, revoked, former, streaks }).await {
+        let images = images.borrow_and_update().clone();
+        match shared.cache.save(&Remembered { desired, revoked, former, streaks, images }).await {
             Ok(()) => retry.worked(),
             Err(error) => {
                 let wait = retry.failed(&shared.env, &error, None);

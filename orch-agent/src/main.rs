@@ -100,6 +100,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     config.heartbeat_interval = Some(settings.heartbeat_interval);
     config.shutdown_timeout = settings.shutdown_timeout;
     config.keep_dead = settings.keep_dead;
+    config.image_cleanup = settings.images;
     config.start_concurrency = settings.start_concurrency.unwrap_or(config.start_concurrency);
 
     let env = SystemEnv::shared();

@@ -138,7 +138,17 @@ mod tests {
     use orch_core::task::{Health, TaskStatus};
 
     fn report(task: TaskId, status: TaskStatus) -> TaskReport {
-        TaskReport { task, attempt: None, status, container: None, image: None, last_exit: None, note: None }
+        TaskReport {
+            task,
+            attempt: None,
+            status,
+            container: None,
+            image: None,
+            origin: None,
+            last_exit: None,
+            note: None,
+            prepared: None,
+        }
     }
 
     #[test]

@@ -8,15 +8,17 @@ use std::time::Duration;
 use orch_core::agent::{AgentApi, AgentApiError, DesiredSet};
 use orch_core::converge::Streak;
 use orch_core::env::{EnvExt as _, SharedEnv};
-use orch_core::id::{BootId, NodeId, TaskId};
+use orch_core::id::{BootId, NodeId, ServiceId, TaskId};
 use orch_core::node::NodeFacts;
 use orch_core::runtime::{ContainerRuntime, RuntimeError};
+use orch_core::service::{ImageDigest, ImageRef};
 use orch_core::time::Monotonic;
 use tokio::sync::{Notify, watch};
 
 use crate::cache::Cache;
 use crate::config::AgentConfig;
 use crate::credential::Session;
+use crate::images::Ledger;
 use crate::node_key::NodeSigner;
 use crate::probe::Prober;
 use crate::report::Outbox;
@@ -48,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) facts: watch::Sender<Option<NodeFacts>>,
     pub(crate) goal: watch::Sender<Goal>,
     pub(crate) streaks: watch::Sender<BTreeMap<TaskId, Streak>>,
+    /// The images that orch pulled here.
+    pub(crate) images: watch::Sender<Ledger>,
     pub(crate) outbox: Outbox,
     /// A heartbeat told that a poll must have got lost.
     pub(crate) poll_again: Notify,
@@ -68,6 +72,12 @@ impl Shared {
             .ok()
             .and_then(|session| session.clone())
             .expect("the sender lives in self, and the condition holds")
+    }
+
+    /// A task of the service has this image.
+    pub(crate) fn uses_image(&self, name: &ImageRef, id: &ImageDigest, service: ServiceId) {
+        let now = self.env.now();
+        self.images.send_if_modified(|ledger| ledger.used(name, id, service, now));
     }
 
     /// A call to the runtime, given up some time after what it may `take` by itself: a call that hangs must not hold up

@@ -210,8 +210,10 @@ fn take(world: &mut World, step: Step) -> Option<Rejection> {
                 status,
                 container: None,
                 image: None,
+                origin: None,
                 last_exit: None,
                 note: None,
+                prepared: None,
             };
             let node = task.node?;
             let principal = world.principal_of(node);

@@ -85,8 +85,10 @@ impl Pretender {
             },
             container: None,
             image: None,
+            origin: None,
             last_exit: None,
             note: None,
+            prepared: None,
         };
         let reports: Vec<TaskReport> = set.tasks.iter().map(report).collect();
         if !reports.is_empty() {

@@ -9,8 +9,8 @@ use futures_util::stream::BoxStream;
 use orch_core::env::{EnvExt as _, SharedEnv};
 use orch_core::id::TaskId;
 use orch_core::runtime::{
-    ContainerChecks, ContainerId, ContainerLogs, ContainerRuntime, ContainerState, CreateRequest,
-    ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
+    ContainerChecks, ContainerId, ContainerImages, ContainerLogs, ContainerRuntime, ContainerState,
+    CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use orch_core::service::{ImageDigest, ImageRef, StopPolicy};
 use orch_core::task::{Attempt, FailureKind};
@@ -176,5 +176,9 @@ impl ContainerRuntime for Engine {
 
     fn logs(&self) -> Option<&dyn ContainerLogs> {
         ContainerRuntime::logs(&self.inner)
+    }
+
+    fn images(&self) -> Option<&dyn ContainerImages> {
+        ContainerRuntime::images(&self.inner)
     }
 }

@@ -38,6 +38,42 @@ fn labelled(cluster: &str) -> Value {
     json!({ "label": [format!("{}={cluster}", ContainerLabels::CLUSTER)] })
 }
 
+/// A connection to the engine.
+pub(crate) fn connect() -> std::io::Result<UnixStream> {
+    UnixStream::connect(socket().path())
+}
+
+/// Gives an image another name.
+pub(crate) fn tag(image: &str, repository: &str, tag: &str) {
+    let (status, body) = ask("POST", &format!("/images/{image}/tag?repo={repository}&tag={tag}"));
+    assert_eq!(status, 201, "{body}");
+}
+
+/// Whether some image bears the name.
+pub(crate) fn has_image(name: &str) -> bool {
+    ask("GET", &format!("/images/{name}/json")).0 == 200
+}
+
+/// Takes a name off an image.
+pub(crate) fn forget(image: &str) {
+    let (status, body) = ask("DELETE", &format!("/images/{image}?noprune=1"));
+    assert_eq!(status, 200, "{body}");
+}
+
+/// Takes every name that begins so off the engine's images. Does not panic: a test may be at that already.
+pub(crate) fn forget_all(prefix: &str) {
+    let quietly = |method: &str, target: &str| http::exchange(connect()?, method, target);
+    let list = quietly("GET", "/images/json")
+        .ok()
+        .and_then(|(_, body)| serde_json::from_str::<Vec<Value>>(&body).ok());
+    for image in list.unwrap_or_default() {
+        let names = ["RepoTags", "RepoDigests"].map(|key| image[key].as_array().cloned().unwrap_or_default());
+        for name in names.iter().flatten().map(text).filter(|name| name.starts_with(prefix)) {
+            let _ = quietly("DELETE", &format!("/images/{name}?force=1"));
+        }
+    }
+}
+
 /// Ids of the cluster's containers, ended ones too.
 pub(crate) fn all(cluster: &str) -> Vec<String> {
     let (status, body) = ask("GET", &format!("/containers/json?all=1&filters={}", query(&labelled(cluster))));

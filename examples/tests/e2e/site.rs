@@ -44,6 +44,8 @@ pub(crate) struct Site {
     server: Option<Daemon>,
     agents: BTreeMap<String, Agent>,
     runtime: &'static str,
+    /// More of the environment of agents that are started from now on.
+    pub(crate) agent_env: Vec<(&'static str, &'static str)>,
     /// All connections are TLS.
     tls: Option<Files>,
     folder: TempDir,
@@ -78,6 +80,7 @@ impl Site {
             server: None,
             agents: BTreeMap::new(),
             runtime,
+            agent_env: Vec::new(),
             tls: tls.then(|| Files::make(folder.path())),
             folder,
             memory: TempDir::with_prefix_in("orch-e2e-", "/dev/shm").unwrap(),
@@ -137,11 +140,12 @@ impl Site {
 
     /// What the server counted under a name, over all labels.
     pub(crate) fn count(&self, metric: &str) -> f64 {
-        let (status, body) = http::get(self.port, "/metrics").unwrap();
-        assert_eq!(status, 200);
-        let values =
-            body.lines().filter(|line| line.starts_with(metric)).filter_map(|line| line.rsplit(' ').next());
-        values.filter_map(|value| value.parse::<f64>().ok()).sum()
+        counted(self.port, metric)
+    }
+
+    /// What an agent counted under a name, over all labels.
+    pub(crate) fn agent_count(&self, name: &str, metric: &str) -> f64 {
+        counted(self.agents[name].port, metric)
     }
 
     /// Starts the agent of that name, with the data folder of that name.
@@ -160,6 +164,7 @@ impl Site {
             ("ORCH_SECRETS_TMPFS", self.memory.path().to_str().unwrap().to_owned()),
             ("ORCH_LOG_LEVEL", "debug,hyper=info".to_owned()),
         ];
+        env.extend(self.agent_env.iter().map(|(name, value)| (*name, (*value).to_owned())));
         env.extend(token.map(|token| ("ORCH_AGENT_REGISTRATION_TOKEN", token.to_owned())));
         let log = self.path(&format!("agent-{folder}.log"));
         let mut flags = vec!["--runtime", self.runtime];
@@ -315,6 +320,14 @@ impl Drop for Site {
         let cluster = Some(self.cluster.as_str()).filter(|cluster| !cluster.is_empty());
         engine::clear(cluster, &self.image);
     }
+}
+
+fn counted(port: u16, metric: &str) -> f64 {
+    let (status, body) = http::get(port, "/metrics").unwrap();
+    assert_eq!(status, 200);
+    let values =
+        body.lines().filter(|line| line.starts_with(metric)).filter_map(|line| line.rsplit(' ').next());
+    values.filter_map(|value| value.parse::<f64>().ok()).sum()
 }
 
 /// The host port of a task's first port.

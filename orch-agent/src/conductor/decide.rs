@@ -3,6 +3,7 @@
 use orch_core::converge::Step;
 use orch_core::env::EnvExt as _;
 use orch_core::id::TaskId;
+use orch_core::task::TaskReport;
 
 use super::Conductor;
 use crate::contact::Lapse;
@@ -48,7 +49,8 @@ impl Conductor {
         if let Some(at) = plan.look_again {
             self.timers.insert((at, task));
         }
-        if let Some(report) = plan.report
+        let prepared = entry.preparing.as_ref().map(|preparing| preparing.said().clone());
+        if let Some(report) = plan.report.map(|report| TaskReport { prepared, ..report })
             && entry.said.as_ref() != Some(&report)
         {
             let status = report.status.as_str();

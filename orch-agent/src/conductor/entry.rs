@@ -14,6 +14,7 @@ use orch_core::task::{Exit, TaskReport};
 use orch_core::time::{Monotonic, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use super::prepare::Preparing;
 use super::work::Launch;
 use crate::contact::Lapse;
 
@@ -44,6 +45,8 @@ pub(crate) struct Entry {
     pub(crate) launch: Option<Launch>,
     /// The container that is being probed.
     pub(crate) probing: Option<ContainerId>,
+    /// The image that is fetched for what is to take the task's place.
+    pub(crate) preparing: Option<Preparing>,
     /// What was last said.
     pub(crate) said: Option<TaskReport>,
     /// When to look again.

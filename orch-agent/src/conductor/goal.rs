@@ -28,6 +28,7 @@ impl Conductor {
                 entry.refusal = self.shared.config.policy.refuses(&task.template.security);
                 entry.desired = Some(Arc::new(task.clone()));
                 self.queue.insert(task.id);
+                self.prepare(task.id);
             }
         }
         for task in gone {

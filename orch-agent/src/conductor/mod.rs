@@ -5,7 +5,7 @@
 //!
 //! Read in this order: this file (the loop) → [`entry`] (what is held about one task) → [`goal`] (what is wanted) →
 //! [`decide`] (what to do about a task) → [`perform`] and [`work`] (having it done) → [`events`], [`looks`], [`runtime`]
-//! (what is the case: told, looked at, listed) → [`health`] and [`progress`].
+//! (what is the case: told, looked at, listed) → [`health`], [`progress`] and [`prepare`].
 
 mod decide;
 mod entry;
@@ -14,6 +14,7 @@ mod goal;
 mod health;
 mod looks;
 mod perform;
+mod prepare;
 mod progress;
 mod pull;
 mod runtime;
@@ -32,6 +33,7 @@ use orch_core::time::Monotonic;
 use tokio::sync::Semaphore;
 
 use self::entry::Entry;
+use self::prepare::Fetched;
 use self::pull::Pulls;
 use self::runtime::RuntimeView;
 use self::work::Worked;
@@ -65,6 +67,7 @@ enum Job {
         container: ContainerId,
         outcome: ProbeOutcome,
     },
+    Fetched(Fetched),
     LookAtPulls,
 }
 
@@ -94,7 +97,7 @@ pub(crate) struct Conductor {
 impl Conductor {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let config = &shared.config;
-        let pulls = Arc::new(Pulls::new(Arc::clone(&shared.runtime), config.pull_concurrency));
+        let pulls = Arc::new(Pulls::new(Arc::clone(&shared)));
         let launches = Arc::new(Semaphore::new(config.start_concurrency.max(1)));
         let runtime = RuntimeView::new(shared.env.monotonic());
         Self {
@@ -170,6 +173,7 @@ impl Conductor {
             Job::Seen { task, container, begun, found } => self.take_seen(task, container, begun, found),
             Job::Detailed { task, container, found } => self.take_details(task, &container, found),
             Job::Probed { task, container, outcome } => self.take_probed(task, &container, &outcome),
+            Job::Fetched(fetched) => self.take_fetched(fetched),
             Job::LookAtPulls => self.look_at_pulls(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use orch_core::converge::{Step, StepFailure};
+use orch_core::converge::{Step, StepDone, StepFailure};
 use orch_core::env::EnvExt as _;
 use orch_core::id::TaskId;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,11 @@ impl Conductor {
         self.queue.insert(task);
         let (mut unreachable, mut unanswered) = (None, false);
         if let Some(outcome) = outcome {
+            if let (Step::Pull { image, .. }, Ok(StepDone::Pulled(found)), Some(desired)) =
+                (&step, &outcome, &entry.desired)
+            {
+                self.shared.uses_image(image, &found.id, desired.service);
+            }
             let env = &self.shared.env;
             entry.memory.after(&step, outcome.as_ref(), env.monotonic(), env.random_u64());
             if let Err(failure) = &outcome {

@@ -54,8 +54,8 @@ impl Work {
         let shared = Arc::clone(&self.shared);
         let runtime = &shared.runtime;
         let done = match self.step.clone() {
-            Step::Pull { image } => {
-                let pull = self.pulls.pull(&image);
+            Step::Pull { image, prefer } => {
+                let pull = self.pulls.pull(&image, prefer.as_ref());
                 tokio::select! {
                     biased;
                     () = self.unwanted.cancelled() => return None,

@@ -1,5 +1,7 @@
 //! The daemon's settings: flag, then environment, then YAML file, then default. A blank value counts as unset.
 
+mod images;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use orch_agent::{NodePolicy, machine};
+use orch_agent::{ImageCleanup, NodePolicy, machine};
 use orch_core::name::NodeName;
 use orch_core::node::NodeFacts;
 use orch_core::secret::Secret;
@@ -99,6 +101,8 @@ pub(crate) struct Flags {
     /// Dead containers of a task that stay for their logs, 1 to 20 [default: 1].
     #[arg(long, global = true, env = "ORCH_KEEP_DEAD")]
     keep_dead: Option<usize>,
+    #[command(flatten)]
+    images: images::ImageFlags,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -132,6 +136,7 @@ struct File {
     insecure: Option<bool>,
     start_concurrency: Option<usize>,
     keep_dead: Option<usize>,
+    images: images::FileImages,
     policy: FilePolicy,
 }
 
@@ -175,6 +180,7 @@ pub(crate) struct Settings {
     pub(crate) insecure: bool,
     pub(crate) start_concurrency: Option<usize>,
     pub(crate) keep_dead: usize,
+    pub(crate) images: Option<ImageCleanup>,
     pub(crate) policy: NodePolicy,
 }
 
@@ -242,6 +248,7 @@ impl Settings {
         if !(1..=20).contains(&keep_dead) {
             problems.push("keep dead: must be 1 to 20".to_owned());
         }
+        let images = images::merge(flags.images, file.images, &mut problems);
         let mut policy = NodePolicy::default();
         policy.allow_privileged = file.policy.allow_privileged;
         policy.allow_host_network = file.policy.allow_host_network;
@@ -279,6 +286,7 @@ impl Settings {
             insecure,
             start_concurrency,
             keep_dead,
+            images,
             policy,
         })
     }
@@ -314,6 +322,7 @@ impl fmt::Display for Settings {
         let starts = self.start_concurrency.map_or("null".to_owned(), |starts| starts.to_string());
         writeln!(f, "start_concurrency: {starts}")?;
         writeln!(f, "keep_dead: {}", self.keep_dead)?;
+        images::write(self.images.as_ref(), f)?;
         writeln!(f, "policy:")?;
         writeln!(f, "  allow_privileged: {}", self.policy.allow_privileged)?;
         writeln!(f, "  allow_host_network: {}", self.policy.allow_host_network)?;
@@ -407,7 +416,8 @@ mod tests {
     #[test]
     fn what_is_printed_can_be_read_back_and_holds_no_token() {
         let given = ["--bootstrap-token", "hunter2", "--labels", "zone=a,disk=ssd", "--agent-addr", ":9"];
-        let given = [&given[..], &["--secrets-tmpfs", "/dev/shm/orch"]].concat();
+        let images = ["--image-high-percent", "70", "--image-low-percent", "60", "--image-budget-bytes", "9"];
+        let given = [&given[..], &["--secrets-tmpfs", "/dev/shm/orch"], &images].concat();
         let settings = Settings::merge(flags(&given), File::default(), &|_| None).unwrap();
         assert_eq!(settings.secrets_tmpfs.as_deref(), Some(std::path::Path::new("/dev/shm/orch")));
         let printed = settings.to_string();
@@ -423,6 +433,10 @@ mod tests {
         assert_eq!(problems.0.len(), 4, "{problems}");
         let unknown = parse_file("bootstrap_token: hunter2\nnode_nmae: x\n").unwrap_err();
         assert!(unknown.contains("node_nmae") && !unknown.contains("hunter2"), "{unknown}");
+        let marks = flags(&["--image-high-percent", "70"]);
+        assert!(Settings::merge(marks, File::default(), &|_| None).is_err(), "the low mark is above it");
+        let off = Settings::merge(flags(&["--image-cleanup", "false"]), File::default(), &|_| None).unwrap();
+        assert_eq!(off.images, None);
         let known = flags(&["--bootstrap-token", "dev-bootstrap-token"]);
         assert!(Settings::merge(known, File::default(), &|_| None).is_err());
     }

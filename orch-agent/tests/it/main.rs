@@ -8,5 +8,6 @@ mod disconnect;
 mod ends;
 mod engine;
 mod identity;
+mod images;
 mod node;
 mod server;

@@ -139,6 +139,8 @@ impl Node {
             desired: DesiredStatus::Running,
             attempt: Attempt::FIRST,
             template,
+            image: None,
+            prepare: None,
             ports: Vec::new(),
         };
         change(&mut task);

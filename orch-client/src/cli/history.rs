@@ -48,6 +48,9 @@ fn changes(version: &VersionView, out: &Output) -> Result<(), CliError> {
     let by = version.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
     let now = if version.current { ", in force" } else { "" };
     out.line(format!("version {}{by}, {}{now}", version.version, version.created_at))?;
+    if let Some(pin) = &version.image_pin {
+        out.line(format!("  runs {}", pin.describe()))?;
+    }
     if let Some(reason) = &version.reason {
         out.line(format!("  {}: {reason}", version.status.as_deref().unwrap_or("ended")))?;
     }

@@ -170,6 +170,7 @@ fn step_line(name: &str, step: &PlanStep) -> String {
         "start" => format!("+ {replica}{on}"),
         "wait" => format!("? {replica}: {note}"),
         "stop" => format!("- {replica}{on}: {note}"),
+        "fetch" => format!("~ {replica}{on}: {note}"),
         "move" => format!("= {replica} becomes {name}.{note}"),
         other => format!("{other} {replica}{on} {note}"),
     }

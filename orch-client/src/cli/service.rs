@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use orch_core::api::endpoint::{GetWhy, ListNodes, ListServices, ListTasks, Nothing};
+use orch_core::api::pin::ImagePin;
 use orch_core::api::service::{Service, ServiceAnswer, ServicesAnswer};
 use orch_core::api::spec::{Constraint, HealthCheck, Mount, Strategy};
 use orch_core::api::task::{Task, TasksAnswer, TasksQuery};
@@ -112,6 +113,7 @@ async fn inspect(client: &Client, name: &str, out: &Output) -> Result<(), CliErr
         ("Namespace", service.namespace.clone()),
         ("Status", service.status.clone()),
         ("Image", spec.image.clone()),
+        ("Pinned", service.image_pin.as_ref().map_or_else(String::new, ImagePin::describe)),
         ("Replicas", spec.replicas.to_string()),
         ("Version", service.deployment_version.to_string()),
         ("Revision", service.revision.to_string()),

@@ -126,8 +126,10 @@ async fn reports_get_one_verdict_each() {
         status: TaskStatus::Pulling,
         container: None,
         image: None,
+        origin: None,
         last_exit: None,
         note: None,
+        prepared: None,
     };
     let api = api(&[&server.url]);
     let answer = api.report(&authority(), vec![report(), report()]).await.unwrap();

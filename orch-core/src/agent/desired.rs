@@ -12,8 +12,9 @@ use crate::id::{ClusterId, NodeId, ServiceId, TaskId};
 use crate::name::{Namespace, ServiceName};
 use crate::runtime::{ExecRequest, LogOptions};
 use crate::service::port::AssignedPort;
-use crate::service::{SpecDigest, TaskTemplate, Version};
+use crate::service::{ImageOrder, ImageRef, SpecDigest, TaskTemplate, Version};
 use crate::task::{Attempt, DesiredStatus, Slot};
+use crate::time::Timestamp;
 
 /// The version of a desired set: the cluster, and the transaction that last changed what the node should run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -63,9 +64,28 @@ pub struct DesiredTask {
     /// What to run.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub template: TaskTemplate,
+    /// Which bytes the template's image is; `None` from control planes that pin none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageOrder>,
+    /// What to have on the node meanwhile, for what is to take the task's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<Prepare>,
     /// The ports that it owns on the node.
     #[serde(default)]
     pub ports: Vec<AssignedPort>,
+}
+
+/// An image to have on the node before a task makes room for another version.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct Prepare {
+    /// Of which version.
+    pub version: Version,
+    /// When it was asked: what is said of it repeats this.
+    pub since: Timestamp,
+    /// As the spec names it.
+    pub image: ImageRef,
+    /// Which bytes.
+    pub order: ImageOrder,
 }
 
 /// A one-time ticket for a stream: 128 random bits, good for 30 seconds, bound to node, task and kind.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-pub use desired::{DesiredSet, DesiredTask, DesiredVersion, StreamKind, StreamRequest, TicketId};
+pub use desired::{DesiredSet, DesiredTask, DesiredVersion, Prepare, StreamKind, StreamRequest, TicketId};
 pub use error::AgentApiError;
 pub use lines::{LinesRequest, NodeFrame};
 pub use message::{

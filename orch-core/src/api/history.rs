@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::pin::ImagePin;
 use super::plan::FieldChange;
 use super::{Time, is_false};
 use crate::cluster::Cluster;
@@ -29,6 +30,9 @@ pub struct VersionView {
     pub current: bool,
     /// The image.
     pub image: String,
+    /// Which bytes it runs; left out until an agent had them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pin: Option<ImagePin>,
     /// Who made it; left out where that was not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -58,6 +62,7 @@ impl HistoryAnswer {
                 version: revision.version.0,
                 current: revision.version == service.version,
                 image: revision.spec.template.image.to_string(),
+                image_pin: ImagePin::of(revision),
                 by: revision.by.clone(),
                 created_at: revision.created_at.into(),
                 status: newest.map(|rollout| rollout.status.as_str().to_owned()),

@@ -19,6 +19,7 @@ pub mod logs;
 pub mod namespace;
 pub mod node;
 pub mod openapi;
+pub mod pin;
 pub mod plan;
 pub mod quantity;
 pub mod rebalance;

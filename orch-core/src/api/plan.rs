@@ -168,6 +168,9 @@ impl From<&Moment> for PlanStep {
             Step::Stop { slot, node, cause } => {
                 ("stop", Some(slot.0), node.as_ref(), Some(cause.to_string()))
             }
+            Step::Prepare { slot, node, version } => {
+                ("fetch", Some(slot.0), node.as_ref(), Some(format!("the image of version {version}")))
+            }
             Step::Move { from, to } => ("move", Some(from.0), None, Some(to.to_string())),
             Step::Forget { slot } => ("forget", Some(slot.0), None, None),
             Step::Deployment { to_version, status, .. } => {

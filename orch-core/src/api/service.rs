@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::pin::ImagePin;
 use super::spec::{MAX_REPLICAS, ServiceSpec};
+use crate::cluster::Cluster;
 use crate::command::{FieldPath, Rejection};
 use crate::service;
 
@@ -24,10 +26,22 @@ pub struct Service {
     /// The cluster revision of its last change: what `If-Match` compares.
     #[serde(default)]
     pub revision: u64,
+    /// Which bytes its version runs; left out until an agent had them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pin: Option<ImagePin>,
     /// When it was created.
     pub created_at: Time,
     /// When it last changed.
     pub updated_at: Time,
+}
+
+impl Service {
+    /// A service as an image of the cluster shows it: with the pin of its version.
+    #[must_use]
+    pub fn view(cluster: &Cluster, service: &service::Service) -> Self {
+        let revision = cluster.service_revision(service.id, service.version);
+        Self { image_pin: revision.and_then(|revision| ImagePin::of(revision)), ..service.into() }
+    }
 }
 
 impl From<&service::Service> for Service {
@@ -39,6 +53,7 @@ impl From<&service::Service> for Service {
             status: service.status.as_str().to_owned(),
             deployment_version: service.version.0,
             revision: service.revision.0,
+            image_pin: None,
             created_at: service.created_at.into(),
             updated_at: service.updated_at.into(),
         }

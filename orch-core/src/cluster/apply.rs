@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::{Change, Cluster, Key, Revision, Transaction};
+use crate::id::ServiceId;
 use crate::node::Node;
-use crate::service::ServiceStatus;
+use crate::service::{ServiceStatus, Version};
+use crate::task::Task;
 
 impl Cluster {
     /// Makes a transaction true, as the next of the cluster's history.
@@ -38,7 +40,10 @@ impl Cluster {
                 }
             }
             Change::ServiceRevision(row) => {
-                self.service_revisions.insert((row.service, row.version), Arc::clone(row));
+                let before = self.service_revisions.insert((row.service, row.version), Arc::clone(row));
+                if before.is_some_and(|before| before.pin != row.pin) {
+                    self.tell_nodes_of(row.service, row.version);
+                }
             }
             Change::Task(row) => {
                 let before = self.tasks.insert(row.id, Arc::clone(row));
@@ -52,6 +57,18 @@ impl Cluster {
                 self.receipts.insert(row.key.clone(), Arc::clone(row));
             }
             Change::Remove(key) => self.remove(key),
+        }
+    }
+
+    /// What the tasks of a version are to run was told more exactly.
+    fn tell_nodes_of(&mut self, service: ServiceId, version: Version) {
+        let runs_or_waits = |task: &&Arc<Task>| {
+            task.version == version || task.preparation.as_ref().is_some_and(|asked| asked.version == version)
+        };
+        let tasks = self.tasks_of_service(service).filter(runs_or_waits);
+        let nodes: Vec<_> = tasks.filter_map(|task| task.node).collect();
+        for node in nodes {
+            self.index.desired_revision.insert(node, self.revision);
         }
     }
 

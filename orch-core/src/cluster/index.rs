@@ -76,7 +76,8 @@ impl Index {
 
     /// Takes the old row of a task out of every index and puts the new one in.
     pub(super) fn replace_task(&mut self, before: Option<&Task>, after: Option<&Task>, revision: Revision) {
-        let wanted = |task: &Task| (task.node, task.desired, task.version, task.ports.clone());
+        let asked = |task: &Task| task.preparation.as_ref().map(|asked| (asked.version, asked.since));
+        let wanted = |task: &Task| (task.node, task.desired, task.version, task.ports.clone(), asked(task));
         if before.map(wanted) != after.map(wanted) {
             for node in [before, after].into_iter().flatten().filter_map(|task| task.node) {
                 self.desired_revision.insert(node, revision);

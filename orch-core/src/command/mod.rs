@@ -14,6 +14,7 @@ pub mod node_admin;
 pub mod node_liveness;
 pub mod open_exec;
 pub mod pause_rollout;
+mod pins;
 pub mod prune;
 pub mod reconcile_service;
 pub mod register_node;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::pins::Pins;
 use super::{Command, Ctx, Decision, Rejection};
 use crate::agent::{ReportAnswer, TaskVerdict};
 use crate::cluster::{Cluster, Transaction};
@@ -27,12 +28,15 @@ impl Command for ReportTasks {
         let mut changed: BTreeMap<TaskId, Task> = BTreeMap::new();
         let mut transaction = Transaction::default();
         let mut verdicts = Vec::with_capacity(self.reports.len());
+        let mut pins = Pins::default();
         for report in self.reports {
             let known = changed.get(&report.task).or_else(|| cluster.task(report.task).map(|task| &**task));
-            match known
-                .ok_or_else(not_yours)
-                .and_then(|before| taken(before, report, node, ctx).map(|after| (before, after)))
-            {
+            match known.ok_or_else(not_yours).and_then(|before| {
+                let mut after = taken(before, &report, node, ctx)?;
+                pins.take(cluster, before, &report)?;
+                pins.take_prepared(cluster, &mut after, &report)?;
+                Ok((before, after))
+            }) {
                 Err(words) => verdicts.push(TaskVerdict::Refused(words)),
                 Ok((before, after)) => {
                     verdicts.push(TaskVerdict::Accepted);
@@ -44,10 +48,11 @@ impl Command for ReportTasks {
                 }
             }
         }
-        if changed.is_empty() {
+        if changed.is_empty() && pins.is_empty() {
             let answer = ReportAnswer { verdicts, revision: cluster.revision() };
             return Ok(Decision::unchanged(answer));
         }
+        pins.write(cluster, ctx, &mut transaction);
         for task in changed.into_values() {
             transaction.put(Task { updated_at: ctx.now, ..task });
         }
@@ -61,14 +66,14 @@ fn not_yours() -> String {
 }
 
 /// The task as the report tells it; the same again where it tells nothing new.
-fn taken(before: &Task, report: TaskReport, node: NodeId, ctx: &Ctx<'_>) -> Result<Task, String> {
+fn taken(before: &Task, report: &TaskReport, node: NodeId, ctx: &Ctx<'_>) -> Result<Task, String> {
     if before.node != Some(node) {
         return Err(not_yours());
     }
     if report.status == TaskStatus::Pending {
         return Err("a task that has a node is not pending".to_owned());
     }
-    let attempt = attempt_of(before, &report);
+    let attempt = attempt_of(before, report);
     before.status.check_advance(before.attempt, &report.status, attempt).map_err(|back| back.to_string())?;
     let is_on_its_way_out = report.status.is_terminal() || report.status == TaskStatus::Stopping;
     if before.desired != DesiredStatus::Running && !is_on_its_way_out {
@@ -83,11 +88,11 @@ fn taken(before: &Task, report: TaskReport, node: NodeId, ctx: &Ctx<'_>) -> Resu
     if before.status != report.status || attempt != before.attempt {
         after.status_since = ctx.now;
     }
-    after.status = report.status;
-    after.container = report.container.or(after.container);
-    after.image_digest = report.image.or(after.image_digest);
-    after.last_exit = report.last_exit.or(after.last_exit);
-    after.note = report.note;
+    after.status = report.status.clone();
+    after.container = report.container.clone().or(after.container);
+    after.image_digest = report.image.clone().or(after.image_digest);
+    after.last_exit = report.last_exit.clone().or(after.last_exit);
+    after.note = report.note.clone();
     if after.status == TaskStatus::Removed {
         keep_end(before, &mut after);
     }
@@ -248,7 +253,17 @@ mod tests {
 
     fn report(task: TaskId, attempt: impl Into<Option<u32>>, status: TaskStatus) -> TaskReport {
         let attempt = attempt.into().map(Attempt);
-        TaskReport { task, attempt, status, container: None, image: None, last_exit: None, note: None }
+        TaskReport {
+            task,
+            attempt,
+            status,
+            container: None,
+            image: None,
+            origin: None,
+            last_exit: None,
+            note: None,
+            prepared: None,
+        }
     }
 
     fn exit(code: i32) -> Exit {

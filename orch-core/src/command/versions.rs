@@ -43,7 +43,11 @@ pub(super) fn begin_version(
         updated_at: ctx.now,
         ..before.clone()
     };
-    transaction.put(first_row(ctx, &service));
+    let mut revision = first_row(ctx, &service);
+    // Tasks of the same template are kept (M25), and those that join them run the same bytes.
+    let known = cluster.service_revision(before.id, before.version);
+    revision.pin = known.filter(|known| known.digest == revision.digest).and_then(|known| known.pin.clone());
+    transaction.put(revision);
     let deployment = deployment(ctx, &service, Some(from), DeploymentStatus::Pending, policy);
     (write(transaction, service), write_deployment(transaction, deployment))
 }
@@ -66,6 +70,7 @@ pub(super) fn first_row(ctx: &Ctx<'_>, service: &Service) -> ServiceRevision {
         digest: service.spec.template.digest(),
         created_at: service.updated_at,
         by: Some(ctx.who()),
+        pin: None,
     }
 }
 

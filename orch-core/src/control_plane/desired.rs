@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::agent::{DesiredSet, DesiredTask, DesiredVersion};
+use crate::agent::{DesiredSet, DesiredTask, DesiredVersion, Prepare};
 use crate::cluster::index::is_desired_on_node;
 use crate::cluster::{Change, Cluster, Key, Transaction};
 use crate::id::{NodeId, TaskId};
+use crate::service::ImageOrder;
 use crate::task::{DesiredStatus, Task};
 
 /// The version of what a node should run.
@@ -41,7 +42,22 @@ fn wanted(cluster: &Cluster, task: &Task) -> Result<DesiredTask, NoTemplate> {
         desired: told(task),
         attempt: task.attempt,
         template: revision.spec.template.clone(),
+        image: Some(ImageOrder::of(&revision.spec.template.image, revision.pin.as_ref())),
+        prepare: prepare(cluster, task),
         ports: task.ports.clone(),
+    })
+}
+
+/// The image that a task which still runs waits for.
+fn prepare(cluster: &Cluster, task: &Task) -> Option<Prepare> {
+    let asked = task.preparation.as_ref().filter(|_| task.is_active())?;
+    let revision = cluster.service_revision(task.service, asked.version)?;
+    let image = &revision.spec.template.image;
+    Some(Prepare {
+        version: asked.version,
+        since: asked.since,
+        image: image.clone(),
+        order: ImageOrder::of(image, revision.pin.as_ref()),
     })
 }
 
@@ -67,6 +83,9 @@ pub(super) fn changed_nodes(before: &Cluster, after: &Cluster, group: &[Transact
             }
             Change::Remove(Key::Node(id) | Key::Credential(id)) => {
                 nodes.insert(*id);
+            }
+            Change::ServiceRevision(row) => {
+                tasks.extend(after.tasks_of_service(row.service).filter_map(|task| task.node));
             }
             _ => {}
         }

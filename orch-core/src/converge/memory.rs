@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{HealthState, Step, StepDone, StepFailure};
 use crate::id::TaskId;
 use crate::runtime::{ContainerId, ObservedContainer};
-use crate::service::{Backoff, ImageDigest};
+use crate::service::{Backoff, ImageOrder, ResolvedImage};
 use crate::task::{Attempt, Exit, Failure, FailureKind, TaskReport, TaskStatus};
 use crate::time::Monotonic;
 
@@ -39,7 +39,9 @@ pub struct TaskMemory {
     /// The image was asked for in this attempt, and that was said.
     pub pulls: bool,
     /// What the image was resolved to.
-    pub image: Option<ImageDigest>,
+    pub image: Option<ResolvedImage>,
+    /// What was told of the image when it was last asked for.
+    pub ordered: Option<ImageOrder>,
     /// How the attempt before ended.
     pub last_exit: Option<Exit>,
     /// The task's end, once it came to one.
@@ -175,10 +177,13 @@ impl TaskMemory {
             task,
             attempt: Some(self.attempt),
             container: self.container.clone(),
-            image: self.image.clone(),
+            image: self.image.as_ref().map(|image| image.id.clone()),
+            // Of no use to a control plane that does not ask.
+            origin: self.image.as_ref().filter(|_| self.ordered.is_some()).map(|image| image.origin.clone()),
             last_exit: self.last_exit.clone(),
             note,
             status,
+            prepared: None,
         }
     }
 
@@ -223,8 +228,8 @@ impl TaskMemory {
                     self.trouble = None;
                 }
                 match done {
-                    StepDone::Pulled(digest) => {
-                        self.image = Some(digest.clone());
+                    StepDone::Pulled(image) => {
+                        self.image = Some(image.clone());
                         self.note = None;
                     }
                     StepDone::Created(container) => self.container = Some(container.clone()),
@@ -266,7 +271,7 @@ impl TaskMemory {
                     StepFailure::Retry { after, .. } => after.unwrap_or_default(),
                     _ => Duration::ZERO,
                 };
-                let wait = STEP_BACKOFF.delay(failures + 1, random).max(asked);
+                let wait = STEP_BACKOFF.delay_asked(failures + 1, asked, random);
                 let unreachable = matches!(failure, StepFailure::Unreachable { .. });
                 self.trouble = Some(Trouble {
                     step: step.name(),

@@ -10,6 +10,7 @@
 
 mod containers;
 pub mod health;
+mod image;
 pub mod memory;
 pub mod restart;
 pub mod step;
@@ -179,14 +180,8 @@ fn run(plan: &mut TaskPlan, view: &TaskView<'_>, task: &DesiredTask, now: Monoto
                 (Some(memory.status_before_created()), found.remove_surplus())
             }
             None => {
-                let step = match &memory.image {
-                    None => {
-                        memory.pulls = true;
-                        Step::Pull { image: task.template.image.clone() }
-                    }
-                    Some(image) => Step::Create { attempt: memory.attempt(), image: image.clone() },
-                };
-                (Some(memory.status_before_created()), Some(step))
+                let step = image::next(memory, task);
+                (Some(memory.status_before_created()), step)
             }
         },
         Some((container, ContainerState::Created)) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::id::TaskId;
 use crate::runtime::{ContainerId, RuntimeError};
-use crate::service::{ImageDigest, ImageRef, StopPolicy};
+use crate::service::{ImageDigest, ImageRef, ResolvedImage, StopPolicy};
 use crate::task::{Attempt, FailureKind};
 
 /// One thing to do. Each can be repeated.
@@ -15,6 +15,8 @@ pub enum Step {
     Pull {
         /// Which.
         image: ImageRef,
+        /// What to take instead where an image of this id is there.
+        prefer: Option<ImageDigest>,
     },
     /// Create the attempt's container.
     Create {
@@ -46,7 +48,7 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepDone {
     /// The image is there.
-    Pulled(ImageDigest),
+    Pulled(ResolvedImage),
     /// The container exists.
     Created(ContainerId),
     /// It was started.
@@ -131,7 +133,7 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pull { image } => write!(f, "pull {image}"),
+            Self::Pull { image, .. } => write!(f, "pull {image}"),
             Self::Create { attempt, .. } => write!(f, "create attempt {attempt}"),
             Self::Start { container } => write!(f, "start {container}"),
             Self::Stop { container, .. } => write!(f, "stop {container}"),

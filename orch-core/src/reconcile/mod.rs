@@ -13,6 +13,7 @@ mod fill;
 mod lost;
 mod pass;
 pub mod plan;
+mod prepare;
 mod remove;
 mod replace;
 mod restart;

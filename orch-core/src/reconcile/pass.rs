@@ -12,7 +12,7 @@ use crate::id::{NodeId, TaskId};
 use crate::name::NodeName;
 use crate::record::{EventKind, RelatedObject, Severity};
 use crate::schedule::{Placement, Problem, Scheduler, Solution};
-use crate::service::{Publish, Service, ServiceRevision, ServiceSpec, SpecDigest, Version};
+use crate::service::{ImagePin, Publish, Service, ServiceRevision, ServiceSpec, SpecDigest, Version};
 use crate::task::{Attempt, DesiredStatus, Slot, StopCause, Task, TaskStatus};
 use crate::time::Timestamp;
 
@@ -187,7 +187,17 @@ impl<'a, 'c> Pass<'a, 'c> {
     pub(super) fn runs_target(&self, task: &Task) -> bool {
         let too_old =
             self.deployment.as_ref().is_some_and(|deployment| deployment.is_too_old(task.created_at));
-        !too_old && (task.version == self.wanted.version || task.digest == self.wanted.digest)
+        !too_old && (task.version == self.wanted.version || self.is_same_as_wanted(task))
+    }
+
+    /// Whether a task of another version runs what the wanted one would: the same template, and the same bytes (M32).
+    fn is_same_as_wanted(&self, task: &Task) -> bool {
+        task.digest == self.wanted.digest
+            && ImagePin::may_be_same(self.pin_of(task.version), self.pin_of(self.wanted.version))
+    }
+
+    fn pin_of(&self, version: Version) -> Option<&ImagePin> {
+        self.draft.service_revision(self.service.id, version)?.pin.as_ref()
     }
 
     /// Up to date, and not on a node that is being emptied: nothing takes its place.
@@ -296,6 +306,7 @@ impl<'a, 'c> Pass<'a, 'c> {
             attempt: Attempt::FIRST,
             container: None,
             image_digest: None,
+            preparation: None,
             last_exit: None,
             note,
             created_at: now,
@@ -347,6 +358,24 @@ impl<'a, 'c> Pass<'a, 'c> {
         self.announce(&task);
         self.slots.get_mut(slot).active.push(replica);
         self.put(Change::Task(task));
+    }
+
+    /// Changes the row of a wanted task in place, and answers it.
+    pub(super) fn change_active(
+        &mut self,
+        slot: Slot,
+        id: TaskId,
+        change: impl FnOnce(&mut Task),
+    ) -> Option<Arc<Task>> {
+        let now = self.now();
+        let mut active = self.slots.get_mut(slot).active.iter_mut();
+        let replica = active.find(|replica| replica.task.id == id)?;
+        let row = Arc::make_mut(&mut replica.task);
+        change(row);
+        row.updated_at = now;
+        let task = Arc::clone(&replica.task);
+        self.put(Change::Task(Arc::clone(&task)));
+        Some(task)
     }
 
     /// Says where a task was placed, or why it was not.

@@ -52,6 +52,15 @@ pub enum Step {
         /// Why.
         cause: StopCause,
     },
+    /// A task's node is asked to have an image, before the task makes room.
+    Prepare {
+        /// Of which slot.
+        slot: Slot,
+        /// Which node.
+        node: Option<NodeName>,
+        /// The version whose image it is.
+        version: Version,
+    },
     /// A task takes the place of a lower slot.
     Move {
         /// From here.
@@ -151,6 +160,9 @@ pub enum HeldReason {
     /// The rollout is paused.
     #[error("the rollout is paused")]
     Paused,
+    /// The image of what is to take its place is not on its node.
+    #[error("waiting for image {0}")]
+    ImageNotThere(String),
     /// A container is still being stopped.
     #[error("waiting for the old task to stop")]
     Stopping,
@@ -171,6 +183,9 @@ impl fmt::Display for Plan {
                 Step::Start { slot, node } => writeln!(f, "+ {name}/{slot}{}", On(node.as_ref()))?,
                 Step::Wait { slot, reason } => writeln!(f, "+ {name}/{slot} pending: {reason}")?,
                 Step::Stop { slot, node, .. } => writeln!(f, "- {name}/{slot}{}", On(node.as_ref()))?,
+                Step::Prepare { slot, node, version } => {
+                    writeln!(f, "~ {name}/{slot}{}: fetch version {version}", On(node.as_ref()))?;
+                }
                 Step::Move { from, to } => writeln!(f, "= {name}/{from} becomes {name}/{to}")?,
                 Step::Forget { slot } => writeln!(f, "forget {name}/{slot}")?,
                 Step::Deployment { to_version, status, reason } => {

@@ -6,6 +6,7 @@
 use super::fill::hold_unplaced;
 use super::pass::{Handover, Pass};
 use super::plan::HeldReason;
+use super::prepare::may_make_room;
 use super::restart::{Heritage, heritage};
 use super::slots::{Place, Replica, SlotTasks, Wait, age_key};
 use crate::cluster::{Change, Key};
@@ -36,9 +37,14 @@ impl Budget {
         }
     }
 
+    /// Whether a serving task may be taken out.
+    const fn is_left(&self) -> bool {
+        self.available + self.max_unavailable > self.replicas
+    }
+
     /// Takes one serving task out, if enough are left.
     fn spend(&mut self) -> bool {
-        let enough = self.available + self.max_unavailable > self.replicas;
+        let enough = self.is_left();
         if enough {
             self.available = self.available.saturating_sub(1);
         }
@@ -187,6 +193,8 @@ fn start_beside(pass: &mut Pass<'_, '_>, olds: Vec<Old>) {
         if extra < limit {
             extra += 1;
             begun.push((old, true));
+        } else if !old.drain && budget.is_left() && !may_go(pass, &old) {
+            // Held for its image; what others may take of the budget stays.
         } else if !old.drain && (!old.available || budget.spend()) {
             begun.push((old, false));
         } else {
@@ -218,6 +226,7 @@ fn start_beside(pass: &mut Pass<'_, '_>, olds: Vec<Old>) {
         match placements.next() {
             Some(placement) => begin(pass, &old, beside, placement),
             None if old.drain => hold_unplaced(pass, old.slot, reason.clone()),
+            None if beside && budget.is_left() && !may_go(pass, &old) => {}
             // The budget was spent on it already, unless it was to be started beside.
             None if beside && old.available && !budget.spend() => {
                 hold_unplaced(pass, old.slot, reason.clone())
@@ -226,6 +235,12 @@ fn start_beside(pass: &mut Pass<'_, '_>, olds: Vec<Old>) {
         }
     }
     make_room(pass, unplaced);
+}
+
+/// Whether an old task may go before its successor is there, as far as images go. One that serves nobody may; and one of a drained
+/// node is succeeded elsewhere.
+fn may_go(pass: &mut Pass<'_, '_>, old: &Old) -> bool {
+    !old.available || old.drain || may_make_room(pass, old.slot, old.task)
 }
 
 fn begin(pass: &mut Pass<'_, '_>, old: &Old, beside: bool, placement: Placement) {
@@ -277,6 +292,9 @@ fn hand_over_slots(pass: &mut Pass<'_, '_>, olds: Vec<Old>) {
     let mut budget = Budget::of(pass);
     let mut begun = Vec::new();
     for old in olds {
+        if budget.is_left() && !may_go(pass, &old) {
+            continue;
+        }
         if !old.available || budget.spend() {
             begun.push(old);
         } else {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::pass::Pass;
 use super::plan::{HeldReason, Step};
+use super::prepare;
 use super::rollback;
 use super::slots::Place;
 use crate::cluster::Change;
@@ -52,6 +53,11 @@ fn culprit(pass: &Pass<'_, '_>, deployment: &Deployment) -> Option<String> {
                 && !is_bad_luck(pass, task, failure)
             {
                 return Some(format!("{name} failed: {}", failure.reason));
+            }
+        }
+        for replica in &tasks.active {
+            if let Some(why) = prepare::failure(pass, &replica.task, since) {
+                return Some(format!("{name} goes on as it is: {why}"));
             }
         }
         for replica in tasks.active.iter().filter(|replica| ours(&replica.task)) {
@@ -145,7 +151,7 @@ pub(super) fn settle(pass: &mut Pass<'_, '_>) {
         status => status,
     };
     let waiting = pass.plan.held.iter().find_map(|held| match (&held.slot, &held.reason) {
-        (Some(slot), reason @ HeldReason::NoNodeFits(_)) => {
+        (Some(slot), reason @ (HeldReason::NoNodeFits(_) | HeldReason::ImageNotThere(_))) => {
             Some(format!("{WAITING}{}: {reason}", pass.name(*slot)))
         }
         _ => None,

@@ -176,6 +176,8 @@ event_kinds! {
     ServiceDeleted = "service.deleted" from "controlplane";
     /// A rollout was asked for.
     ServiceRolloutStarted = "service.rollout.started" from "controlplane";
+    /// It was noted which bytes a version runs.
+    ServiceImagePinned = "service.image.pinned" from "controlplane";
     /// A rollback was asked for, or a failed rollout goes back.
     ServiceRollbackStarted = "service.rollback.started" from "controlplane";
     /// A restart began.

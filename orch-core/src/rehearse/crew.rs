@@ -7,15 +7,20 @@ use crate::deployment::RolloutPolicy;
 use crate::id::ServiceId;
 use crate::node::NodeStatus;
 use crate::reconcile::{Held, HeldReason};
-use crate::task::{DesiredStatus, Health, Task, TaskStatus};
+use crate::task::{DesiredStatus, Health, Prepared, Task, TaskStatus};
 use crate::time::Timestamp;
 
 /// Tasks of the service that were told to start serve, those told to go are gone. Whether there were any.
 pub(super) fn obey(stage: &mut Cluster, service: ServiceId, now: Timestamp) -> bool {
     let mut transaction = Transaction::default();
     for task in stage.tasks_of_service(service) {
-        let Some(status) = next_status(stage, task) else { continue };
         let mut row = Task::clone(task);
+        let asked = row.preparation.as_mut().filter(|asked| task.is_active() && asked.answer.is_none());
+        if let Some(asked) = asked {
+            asked.answer = Some(Prepared::Ready);
+            transaction.put(row.clone());
+        }
+        let Some(status) = next_status(stage, task) else { continue };
         row.status = status;
         row.status_since = now;
         row.updated_at = now;

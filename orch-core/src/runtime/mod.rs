@@ -2,6 +2,7 @@
 
 pub mod ability;
 pub mod error;
+pub mod images;
 pub mod line;
 pub mod observed;
 pub mod request;
@@ -14,6 +15,7 @@ pub use ability::{
     LogChunk, LogLines, LogOptions, LogSource, TerminalSize, Usage,
 };
 pub use error::RuntimeError;
+pub use images::{ContainerImages, Disk, FoundImage};
 pub use line::{LineEnd, LogLine, LogTime};
 pub use observed::{
     ContainerChange, ContainerEvent, ContainerId, ContainerLabels, ContainerState, ObservedContainer,
@@ -65,6 +67,10 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     }
     /// Running commands of health checks, if this runtime can.
     fn checks(&self) -> Option<&dyn ContainerChecks> {
+        None
+    }
+    /// Knowing its images, if this runtime can. One that cannot has images that are from nowhere, as far as is known.
+    fn images(&self) -> Option<&dyn ContainerImages> {
         None
     }
     /// Measuring containers, if this runtime can.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An image as a spec names it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageRef {
     text: String,
@@ -55,6 +55,25 @@ impl ImageRef {
     #[must_use]
     pub fn digest(&self) -> Option<&str> {
         self.digest_start.map(|start| &self.text[start..])
+    }
+
+    /// Registry and repository, in one form for all the names that mean them: `docker.io/library/web` of `web`.
+    #[must_use]
+    pub fn repository(&self) -> String {
+        let (registry, name) = (self.registry(), self.name());
+        match registry {
+            DEFAULT_REGISTRY | "index.docker.io" if !name.contains('/') => {
+                format!("{DEFAULT_REGISTRY}/library/{name}")
+            }
+            "index.docker.io" => format!("{DEFAULT_REGISTRY}/{name}"),
+            _ => format!("{registry}/{name}"),
+        }
+    }
+
+    /// The same registry and repository, at a digest; `self` where that is none.
+    #[must_use]
+    pub fn with_digest(&self, digest: &ImageDigest) -> Self {
+        format!("{}@{digest}", &self.text[..self.name_end]).parse().unwrap_or_else(|_| self.clone())
     }
 
     /// What an engine is asked for: the text, with `:latest` where neither tag nor digest is named.
@@ -148,6 +167,14 @@ impl fmt::Debug for ImageRef {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImageDigest(pub String);
+
+impl ImageDigest {
+    /// Whether it is something that may be called an image: 1 to 512 printable characters.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        (1..=512).contains(&self.0.len()) && self.0.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+}
 
 impl fmt::Display for ImageDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

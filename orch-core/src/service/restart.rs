@@ -71,11 +71,34 @@ impl Backoff {
         let span = u64::try_from((full - half).as_micros()).unwrap_or(u64::MAX);
         half + Duration::from_micros(random % (span + 1))
     }
+
+    /// The same, and no less than the other side `asked` for: that is drawn out by up to a quarter, since everyone who was told the
+    /// same would come back at the same moment (M50).
+    #[must_use]
+    pub fn delay_asked(&self, failures: u32, asked: Duration, random: u64) -> Duration {
+        let span = u64::try_from((asked / 4).as_micros()).unwrap_or(u64::MAX);
+        let drawn_out = asked + Duration::from_micros(random % span.saturating_add(1));
+        self.delay(failures, random).max(drawn_out)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// M50: without the drawing out all of them would be 30 s.
+    #[test]
+    fn those_who_were_told_to_wait_equally_long_do_not_come_back_together_nor_early() {
+        let asked = Duration::from_secs(30);
+        let waits: std::collections::BTreeSet<_> = (0..64_u64)
+            .map(|id| Backoff::default().delay_asked(2, asked, id.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+            .collect();
+        assert!(waits.iter().all(|wait| *wait >= asked && *wait <= asked * 5 / 4), "{waits:?}");
+        assert!(waits.len() > 60, "{waits:?}");
+        let apart = *waits.last().unwrap() - *waits.first().unwrap();
+        assert!(apart > Duration::from_secs(5), "{apart:?}");
+        assert_eq!(Backoff::default().delay_asked(1, Duration::ZERO, 7), Duration::ZERO);
+    }
 
     #[test]
     fn the_first_restart_is_immediate_and_the_wait_doubles_to_its_cap() {

@@ -22,4 +22,7 @@ pub struct ServiceRevision {
     /// Who made it; `None` of versions from before this was kept.
     #[serde(default)]
     pub by: Option<String>,
+    /// Which bytes its image is; `None` until an agent had it. Never changes once set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<super::ImagePin>,
 }

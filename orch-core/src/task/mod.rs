@@ -1,5 +1,6 @@
 //! Tasks: one run of a service's version in one slot, on one node, through numbered attempts.
 
+pub mod prepare;
 pub mod report;
 pub mod status;
 pub mod stop;
@@ -9,6 +10,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use prepare::{Preparation, PrepareReport, Prepared};
 pub use report::TaskReport;
 pub use status::{Backwards, DesiredStatus, Exit, Failure, FailureKind, Health, TaskStatus};
 pub use stop::StopCause;
@@ -116,6 +118,9 @@ pub struct Task {
     /// A sentence for people: why it is pending, what the agent waits for, why it failed.
     #[serde(default)]
     pub note: Option<String>,
+    /// The image that its node was asked to have before this task makes room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preparation: Option<Preparation>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Attempt, Exit, TaskStatus};
 use crate::id::TaskId;
 use crate::runtime::ContainerId;
-use crate::service::ImageDigest;
+use crate::service::{ImageDigest, ImageOrigin};
 
 /// One report on one task.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -24,10 +24,16 @@ pub struct TaskReport {
     /// What the image was resolved to.
     #[serde(default)]
     pub image: Option<ImageDigest>,
+    /// Where that image is from; `None` from agents that do not say: they pin nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ImageOrigin>,
     /// How the attempt before ended.
     #[serde(default)]
     pub last_exit: Option<Exit>,
     /// A sentence for people: `restarting in 12 s (attempt 5, exit 1)`.
     #[serde(default)]
     pub note: Option<String>,
+    /// On the image that the node was asked to have before this task makes room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<super::PrepareReport>,
 }

@@ -225,6 +225,7 @@ impl World {
             attempt: Attempt::FIRST,
             container: None,
             image_digest: None,
+            preparation: None,
             last_exit: None,
             note: None,
             created_at: self.now,
@@ -263,8 +264,10 @@ impl World {
             status,
             container: None,
             image: None,
+            origin: None,
             last_exit: None,
             note: None,
+            prepared: None,
         };
         let command = ReportTasks { reports: vec![report] };
         let answer = self.execute_as(&self.principal_of(node), &Scope::Node(node), command);

@@ -1,6 +1,7 @@
 //! [`FakeRuntime`]: a container runtime in memory, with faults to order; for tests and for the simulation.
 
 mod faults;
+mod images;
 mod log;
 mod stats;
 
@@ -14,13 +15,14 @@ use futures_util::stream::BoxStream;
 use tokio::sync::broadcast;
 
 pub use faults::{Call, Fault, FaultSource};
+pub use images::FAKE_IMAGE_BYTES;
 
 use crate::env::{EnvExt as _, SharedEnv};
 use crate::id::TaskId;
 use crate::runtime::{
-    CheckResult, ContainerChange, ContainerChecks, ContainerEvent, ContainerId, ContainerLabels,
-    ContainerLogs, ContainerRuntime, ContainerState, ContainerStats, CreateRequest, ObservedContainer, Owner,
-    PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
+    CheckResult, ContainerChange, ContainerChecks, ContainerEvent, ContainerId, ContainerImages,
+    ContainerLabels, ContainerLogs, ContainerRuntime, ContainerState, ContainerStats, CreateRequest,
+    ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use crate::service::{ImageDigest, ImageRef, StopPolicy};
 use crate::task::Exit;
@@ -64,7 +66,7 @@ pub struct Behaviour {
 
 struct State {
     behaviour: Behaviour,
-    images: BTreeMap<ImageRef, ImageDigest>,
+    images: images::Images,
     containers: BTreeMap<ContainerId, Container>,
     next: u64,
     reachable: bool,
@@ -97,7 +99,7 @@ impl FakeRuntime {
     pub fn new(env: SharedEnv) -> Self {
         let state = State {
             behaviour: Behaviour::default(),
-            images: BTreeMap::new(),
+            images: images::Images::default(),
             containers: BTreeMap::new(),
             next: 1,
             reachable: true,
@@ -216,7 +218,7 @@ impl FakeRuntime {
 
     /// Has an image on the node.
     pub fn add_image(&self, image: &ImageRef) -> ImageDigest {
-        self.state().add_image(image)
+        self.state().images.add(image)
     }
 
     /// A line of a container's standard output.
@@ -378,10 +380,6 @@ impl State {
         self.containers.insert(id.clone(), container);
         id
     }
-
-    fn add_image(&mut self, image: &ImageRef) -> ImageDigest {
-        self.images.entry(image.clone()).or_insert_with(|| ImageDigest(format!("sha256:{image}"))).clone()
-    }
 }
 
 fn unreachable(why: &str) -> RuntimeError {
@@ -425,14 +423,14 @@ impl ContainerRuntime for FakeRuntime {
         progress: PullProgress<'_>,
     ) -> Result<ImageDigest, RuntimeError> {
         let fail = self.begin(Call::EnsureImage).await?;
-        let present = self.state().images.get(image).cloned();
+        let present = self.state().images.present(image);
         let digest = match present {
             Some(digest) => digest,
             None => {
                 self.state().pulls += 1;
                 progress("layer 1 of 1");
                 self.takes(|behaviour| behaviour.pull_delay).await;
-                self.state().add_image(image)
+                self.state().images.pull(image)?
             }
         };
         self.answer(fail, digest)
@@ -550,6 +548,10 @@ impl ContainerRuntime for FakeRuntime {
     }
 
     fn logs(&self) -> Option<&dyn ContainerLogs> {
+        Some(self)
+    }
+
+    fn images(&self) -> Option<&dyn ContainerImages> {
         Some(self)
     }
 

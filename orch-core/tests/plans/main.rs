@@ -7,6 +7,7 @@ mod deployments;
 mod drains;
 mod failures;
 mod history;
+mod images;
 mod losses;
 mod placement;
 mod properties;

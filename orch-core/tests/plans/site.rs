@@ -12,7 +12,10 @@ use orch_core::node::{Node, NodeStatus, OfflineCause, Resources};
 use orch_core::reconcile::{Plan, reconcile};
 use orch_core::schedule::{Demand, FilterAndScore, fits};
 use orch_core::service::{HealthCheck, Probe, Scheme, Service, ServiceSpec, Version};
-use orch_core::task::{Attempt, DesiredStatus, Exit, Failure, FailureKind, Health, Task, TaskStatus};
+use orch_core::task::Preparation;
+use orch_core::task::{
+    Attempt, DesiredStatus, Exit, Failure, FailureKind, Health, Prepared, Task, TaskStatus,
+};
 use orch_core::testing::World;
 
 pub(crate) const MIB: u64 = 1 << 20;
@@ -24,6 +27,8 @@ pub(crate) const LARGE: Resources = Resources::new(4_000, 4_096 * MIB);
 pub(crate) struct Site {
     pub(crate) world: World,
     pub(crate) service: ServiceId,
+    /// Nodes have what they are asked to have.
+    pub(crate) images: bool,
 }
 
 /// Compares a plan with the lines expected of it; how far they are indented does not matter.
@@ -55,7 +60,7 @@ impl Site {
         }
         let command = CreateService { namespace: Namespace::default_namespace(), spec };
         let service = world.execute(command).expect("the spec is in order").id;
-        Self { world, service }
+        Self { world, service, images: true }
     }
 
     /// The same, up and quiet.
@@ -68,7 +73,7 @@ impl Site {
     /// One look: what it plans is applied, and a second look must find nothing more.
     pub(crate) fn look(&mut self) -> Plan {
         let plan = self.look_once();
-        let again = self.plan();
+        let again = self.plan_as_it_is();
         assert!(again.transaction.is_empty(), "not idempotent:\n{plan}then:\n{again}");
         plan
     }
@@ -86,8 +91,33 @@ impl Site {
 
     /// What would be planned now.
     pub(crate) fn plan(&mut self) -> Plan {
+        if self.images {
+            self.have_images();
+        }
+        self.plan_as_it_is()
+    }
+
+    fn plan_as_it_is(&mut self) -> Plan {
         let service = self.service;
         self.world.with_ctx(|cluster, ctx| reconcile(cluster, service, &FilterAndScore, ctx))
+    }
+
+    /// Each node has the image of what is to take the place of its tasks, and has said so.
+    fn have_images(&mut self) {
+        let (version, since) = (self.row().version, self.world.now);
+        let begun = self.world.cluster.active_deployment(self.service);
+        let begun = begun.map(|deployment| deployment.continued_at.unwrap_or(deployment.created_at));
+        for task in self.tasks().iter().filter(|task| task.is_active() && task.version != version) {
+            let is_said = |asked: &Preparation| {
+                asked.version == version
+                    && begun.is_none_or(|at| asked.since >= at)
+                    && asked.answer == Some(Prepared::Ready)
+            };
+            if !task.preparation.as_ref().is_some_and(is_said) {
+                let preparation = Some(Preparation { version, since, answer: Some(Prepared::Ready) });
+                self.put(Task { preparation, ..Task::clone(task) });
+            }
+        }
     }
 
     pub(crate) fn assert_quiet(&mut self) {
@@ -142,6 +172,13 @@ impl Site {
             }
         }
         busy
+    }
+
+    /// The agent of a task's node says this of the image that it was asked to have.
+    pub(crate) fn answer(&mut self, task: &Task, answer: Prepared) {
+        let mut row = Task::clone(task);
+        row.preparation.as_mut().expect("it was asked").answer = Some(answer);
+        self.put(row);
     }
 
     /// Writes a task as its agent would have it.

@@ -32,9 +32,9 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use orch_core::id::TaskId;
 use orch_core::runtime::{
-    ContainerChecks, ContainerExec, ContainerId, ContainerLabels, ContainerLogs, ContainerRuntime,
-    ContainerStats, CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent,
-    RuntimeInfo,
+    ContainerChecks, ContainerExec, ContainerId, ContainerImages, ContainerLabels, ContainerLogs,
+    ContainerRuntime, ContainerStats, CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError,
+    RuntimeEvent, RuntimeInfo,
 };
 use orch_core::service::{ImageDigest, ImageRef, StopPolicy};
 use orch_core::task::Attempt;
@@ -203,6 +203,10 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     fn exec(&self) -> Option<&dyn ContainerExec> {
+        Some(self)
+    }
+
+    fn images(&self) -> Option<&dyn ContainerImages> {
         Some(self)
     }
 

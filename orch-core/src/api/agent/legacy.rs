@@ -11,7 +11,7 @@ use crate::command::{FieldPath, Rejection};
 use crate::id::{NodeId, TaskId};
 use crate::runtime::ContainerId;
 use crate::secret::{ResolvedSecrets, SecretDelivery};
-use crate::service::TaskTemplate;
+use crate::service::{ImageOrder, TaskTemplate};
 use crate::task::{Exit, Failure, FailureKind, Health, TaskReport, TaskStatus};
 
 /// Which node polls; checked against the credential.
@@ -69,9 +69,17 @@ impl Drop for Environment {
 }
 
 impl AgentTask {
-    /// A task with what it runs. Secrets that go by file are left out: such agents know none, and their tasks fail there.
+    /// A task with what it runs, by its digest once that is known. Secrets that go by file are left out: such agents know none, and their tasks fail there.
     #[must_use]
-    pub fn of(task: Task, template: &TaskTemplate, secrets: &ResolvedSecrets) -> Self {
+    pub fn of(
+        mut task: Task,
+        template: &TaskTemplate,
+        image: Option<&ImageOrder>,
+        secrets: &ResolvedSecrets,
+    ) -> Self {
+        if let Some(pin) = image.and_then(ImageOrder::pin) {
+            task.image = pin.reference(&template.image).to_string();
+        }
         let literal = template.env.iter().map(|(name, value)| (name.to_string(), value.clone()));
         let secret = secrets.values.iter().filter_map(|secret| match &secret.delivery {
             SecretDelivery::Env(name) => {
@@ -141,8 +149,17 @@ impl StatusReport {
             }
         };
         let container = Some(self.container_id.clone()).filter(|id| !id.is_empty()).map(ContainerId);
-        let report =
-            TaskReport { task, attempt: None, status, container, image: None, last_exit: None, note: None };
+        let report = TaskReport {
+            task,
+            attempt: None,
+            status,
+            container,
+            image: None,
+            origin: None,
+            last_exit: None,
+            note: None,
+            prepared: None,
+        };
         Ok((crate::api::parse_id(&self.node_id, "node_id")?, report))
     }
 

@@ -1,6 +1,7 @@
 //! The table: what is wanted, what is there, what is remembered → what is done and said.
 
 mod ends;
+mod image;
 mod launch;
 mod properties;
 mod rests;
@@ -12,7 +13,8 @@ use super::*;
 use crate::id::{ClusterId, IdStream, NodeId, ServiceId};
 use crate::runtime::{ContainerId, ContainerLabels};
 use crate::service::{
-    Backoff, ImageDigest, RestartCondition, RestartPolicy, StopPolicy, TaskTemplate, Version,
+    Backoff, ImageDigest, ImageOrder, ImageOrigin, ImagePin, ResolvedImage, RestartCondition, RestartPolicy,
+    StopPolicy, TaskTemplate, Version,
 };
 use crate::task::{Attempt, Slot};
 use crate::time::Timestamp;
@@ -51,6 +53,10 @@ fn template(restart: RestartPolicy) -> TaskTemplate {
     }
 }
 
+fn local(id: &str) -> ResolvedImage {
+    ResolvedImage { id: ImageDigest(id.to_owned()), origin: ImageOrigin::Local }
+}
+
 impl Bench {
     fn new() -> Self {
         Self::with(RestartPolicy::default())
@@ -71,6 +77,8 @@ impl Bench {
                 desired: DesiredStatus::Running,
                 attempt: Attempt::FIRST,
                 template,
+                image: None,
+                prepare: None,
                 ports: Vec::new(),
             },
             containers: Vec::new(),
@@ -129,7 +137,7 @@ impl Bench {
     /// Carries a step out, as a runtime in which all goes well.
     fn carry_out(&mut self, step: &Step) {
         let done = match step {
-            Step::Pull { .. } => StepDone::Pulled(ImageDigest("sha256:1".into())),
+            Step::Pull { .. } => StepDone::Pulled(local("sha256:1")),
             Step::Create { attempt, .. } => {
                 let this = std::mem::replace(self, Self::new());
                 *self = this.container(attempt.0, ContainerState::Created);

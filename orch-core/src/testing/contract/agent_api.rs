@@ -175,8 +175,10 @@ fn report(task: crate::id::TaskId, status: TaskStatus) -> TaskReport {
         status,
         container: None,
         image: None,
+        origin: None,
         last_exit: None,
         note: None,
+        prepared: None,
     }
 }
 

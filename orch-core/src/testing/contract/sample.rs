@@ -15,9 +15,10 @@ use crate::record::{
 };
 use crate::runtime::ContainerId;
 use crate::service::{
-    AssignedPort, ImageDigest, Protocol, Service, ServiceRevision, ServiceSpec, ServiceStatus, Version,
+    AssignedPort, ImageDigest, ImagePin, Protocol, Service, ServiceRevision, ServiceSpec, ServiceStatus,
+    Version,
 };
-use crate::task::{Attempt, DesiredStatus, Exit, Slot, Task, TaskStatus};
+use crate::task::{Attempt, DesiredStatus, Exit, Preparation, Prepared, Slot, Task, TaskStatus};
 use crate::time::Timestamp;
 
 /// A moment that has microseconds, so that a store which cuts them off is found out.
@@ -124,6 +125,7 @@ impl Sample {
             digest,
             created_at: NOW,
             by: Some("ann".to_owned()),
+            pin: Some(ImagePin::Registry(ImageDigest("sha256:00ff".to_owned()))),
         }
     }
 
@@ -163,6 +165,11 @@ impl Sample {
             attempt: Attempt(4),
             container: Some(ContainerId("c0ffee".to_owned())),
             image_digest: Some(ImageDigest("sha256:00ff".to_owned())),
+            preparation: Some(Preparation {
+                version: Version(3),
+                since: NOW,
+                answer: Some(Prepared::Waiting("no space".to_owned())),
+            }),
             last_exit: Some(exit),
             note: Some("restarting in 12 s".to_owned()),
             created_at: NOW,

@@ -1,6 +1,7 @@
 //! Images: present or pulled; and imported, for machines without a registry.
 
 mod failure;
+mod known;
 mod logins;
 mod registries;
 
@@ -33,7 +34,8 @@ const WHOLE_PULL: Duration = Duration::from_secs(60 * 60);
 /// The longest that an import may take.
 const IMPORT: Duration = Duration::from_secs(120);
 
-/// Pulls that run: a few at a time, and one of each image, which all that wait for it share.
+/// Pulls that run: a few at a time, and one of each repository, so that all that wait for the same digest share one, by
+/// whichever of its names they ask.
 pub(super) struct Pulls {
     slots: Semaphore,
     running: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -54,10 +56,10 @@ impl Pulls {
         }
     }
 
-    fn of(&self, reference: &str) -> Arc<tokio::sync::Mutex<()>> {
+    fn of(&self, repository: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, pull| Arc::strong_count(pull) > 1);
-        running.entry(reference.to_owned()).or_default().clone()
+        running.entry(repository.to_owned()).or_default().clone()
     }
 }
 
@@ -72,7 +74,7 @@ impl DockerRuntime {
             return Ok(id);
         }
         let pulls = &self.inner.pulls;
-        let pull = pulls.of(&reference);
+        let pull = pulls.of(&image.repository());
         let _alone = pull.lock().await;
         // Whoever waited here finds what the one before pulled.
         if let Some(id) = self.image_id(&reference).await? {
@@ -104,21 +106,7 @@ impl DockerRuntime {
 
     /// The image's content address; `None` if it is not on the node.
     async fn image_id(&self, reference: &str) -> Result<Option<ImageDigest>, EngineError> {
-        #[derive(Deserialize)]
-        struct Image {
-            #[serde(rename = "Id")]
-            id: ImageDigest,
-        }
-        let client = self.client();
-        let call = async {
-            let path = client.session().await?.path(&format!("/images/{reference}/json"));
-            match client.engine.json::<Image>(Method::GET, &path, Payload::Empty).await {
-                Ok(image) => Ok(Some(image.id)),
-                Err(error) if error.status() == Some(404) => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        client.run("image_inspect", DEADLINE, call).await
+        Ok(self.inspect_image(reference).await?.map(|image| image.id))
     }
 
     async fn pull(

@@ -40,7 +40,7 @@ pub(crate) async fn tasks(State(app): State<App>, call: NodeCall<ep::AgentTasks>
             true => call.api.secrets(&authority, desired.id).await?,
             false => ResolvedSecrets::default(),
         };
-        tasks.push(AgentTask::of(view, &desired.template, &secrets));
+        tasks.push(AgentTask::of(view, &desired.template, desired.image.as_ref(), &secrets));
     }
     Ok(Answer(AgentTasksAnswer { tasks }))
 }

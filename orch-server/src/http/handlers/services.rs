@@ -7,7 +7,7 @@ use orch_core::api::apply::{ApplyAnswer, ApplyQuery};
 use orch_core::api::endpoint::{self as ep, Endpoint, Nothing};
 use orch_core::api::history::HistoryAnswer;
 use orch_core::api::plan::PlanAnswer;
-use orch_core::api::service::{Held, ServiceAnswer, ServicesAnswer, SpecRequest};
+use orch_core::api::service::{Held, Service, ServiceAnswer, ServicesAnswer, SpecRequest};
 use orch_core::api::why::WhyAnswer;
 use orch_core::cluster::Revision;
 use orch_core::command::{self, ApplyService, FieldPath, Rejection, apply_service::ApplyTarget};
@@ -34,7 +34,8 @@ pub(crate) async fn list(
 ) -> Reply<ep::ListServices> {
     let view = app.control.read(&call.permit);
     let services = view.cluster().services().filter(|service| view.visible(&service.namespace));
-    Ok(Answer(ServicesAnswer { services: services.map(|service| service.as_ref().into()).collect() }))
+    let services = services.map(|service| Service::view(view.cluster(), service)).collect();
+    Ok(Answer(ServicesAnswer { services }))
 }
 
 pub(crate) async fn get(
@@ -42,7 +43,8 @@ pub(crate) async fn get(
     call: Call<ep::GetService, ReadServices>,
 ) -> Reply<ep::GetService> {
     let view = app.control.read(&call.permit);
-    Ok(Answer(ServiceAnswer { service: service(&view, call.id()?)?.as_ref().into() }))
+    let service = Service::view(view.cluster(), service(&view, call.id()?)?);
+    Ok(Answer(ServiceAnswer { service }))
 }
 
 pub(crate) async fn update(
