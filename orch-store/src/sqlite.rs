@@ -1,7 +1,7 @@
 //! SQLite: opening, checkpoints, and what its errors mean.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -101,7 +101,7 @@ fn file_error(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Sto
 impl Sqlite {
     pub(crate) async fn new(options: SqliteOptions) -> Result<Self, StoreError> {
         let lock = lock(&options.path).await?;
-        refuse_lonely_log(&options.path)?;
+        refuse_to_lose_the_log(&options.path)?;
         make_private(&options.path)?;
         Ok(Self { options, lock: Mutex::new(Some(lock)), unchecked_rows: AtomicUsize::new(0) })
     }
@@ -140,20 +140,37 @@ async fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Makes the file where there is none, and takes it away from everyone but its owner. SQLite gives its log the same mode.
-/// A log without its database holds what was acknowledged last; a database that is made anew beside it would destroy it.
-fn refuse_lonely_log(path: &Path) -> Result<(), StoreError> {
+/// How every SQLite database begins (<https://sqlite.org/fileformat.html>, 1.3).
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// The log beside a database holds what was acknowledged last, and SQLite throws it away where the database is missing, empty
+/// or not one. So it is not let near such a file.
+fn refuse_to_lose_the_log(path: &Path) -> Result<(), StoreError> {
+    let mut begin = Vec::new();
+    match File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut begin)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        read => drop(read.map_err(file_error(path, "the file cannot be read"))?),
+    }
+    let wrong = |doing, kind: io::ErrorKind| {
+        let error = FileError { path: path.to_owned(), doing, source: kind.into() };
+        Err(corrupt("the database file", error))
+    };
+    if !begin.is_empty() && begin != MAGIC {
+        return wrong(
+            "it does not begin as a database does; nothing was touched",
+            io::ErrorKind::InvalidData,
+        );
+    }
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    let log = PathBuf::from(log);
-    if path.exists() || !log.metadata().is_ok_and(|log| log.len() > 0) {
-        return Ok(());
+    if begin.is_empty() && Path::new(&log).metadata().is_ok_and(|log| log.len() > 0) {
+        let doing = "it is missing while its log (-wal) is there; put it back, or take the log away";
+        return wrong(doing, io::ErrorKind::NotFound);
     }
-    let doing = "it is missing while its log (-wal) is there; put it back, or take the log away";
-    let error = FileError { path: path.to_owned(), doing, source: io::ErrorKind::NotFound.into() };
-    Err(corrupt("the database file", error))
+    Ok(())
 }
 
+/// Makes the file where there is none, and takes it away from everyone but its owner. SQLite gives its log the same mode.
 fn make_private(path: &Path) -> Result<(), StoreError> {
     let made = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
     match made {

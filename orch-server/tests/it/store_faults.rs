@@ -205,6 +205,17 @@ db.execute('ROLLBACK')";
     server.stop().await;
 }
 
+/// Waits until the store of a server that has stopped is closed: only then are its files at rest.
+async fn closed(folder: &Path) {
+    let lock = std::fs::File::open(folder.join("orch.db.lock")).unwrap();
+    let free = async {
+        while lock.try_lock().is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), free).await.expect("it is closed");
+}
+
 /// Why the daemon does not start, with all that it comes from.
 async fn does_not_start(folder: &Path) -> String {
     let error = match daemon::build(configuration(folder, &[]), None).await {
@@ -226,7 +237,7 @@ async fn a_server_that_cannot_have_its_store_says_which_and_why_and_changes_noth
     assert_eq!(server.names().await, ["web"]);
     server.stop().await;
 
-    // With its log: what was acknowledged last may be there alone.
+    closed(disk.path()).await;
     let log = disk.path().join("orch.db-wal");
     let (sound, sound_log) = (std::fs::read(&path).unwrap(), std::fs::read(&log).ok());
     disk.mount(&["-o", "remount,ro"]);
@@ -234,16 +245,19 @@ async fn a_server_that_cannot_have_its_store_says_which_and_why_and_changes_noth
     assert!(read_only.contains("orch.db") && read_only.contains("Read-only file system"), "{read_only}");
     disk.mount(&["-o", "remount,rw"]);
 
+    // What was acknowledged last may be in the log alone.
+    std::fs::write(&log, "acknowledged").unwrap();
     let mut damaged = sound.clone();
     damaged[..64].fill(0x55);
     std::fs::write(&path, &damaged).unwrap();
     let corrupt = does_not_start(disk.path()).await;
     assert!(corrupt.contains("the store holds what this version cannot read"), "{corrupt}");
     assert_eq!(std::fs::read(&path).unwrap(), damaged, "it is left for a person to look at");
-
+    assert_eq!(std::fs::read(&log).unwrap(), b"acknowledged", "and so is its log");
     std::fs::write(&path, &sound).unwrap();
-    if let Some(sound_log) = sound_log {
-        std::fs::write(&log, sound_log).unwrap();
+    match sound_log {
+        Some(sound_log) => std::fs::write(&log, sound_log).unwrap(),
+        None => std::fs::remove_file(&log).unwrap(),
     }
     let server = Running::start(disk.path()).await;
     assert_eq!(server.names().await, ["web"]);
@@ -259,6 +273,7 @@ async fn where_the_file_is_missing_another_cluster_begins_and_its_id_shows_it() 
     let first = server.cluster().await;
     assert_eq!(server.create("web").await.status, 201);
     server.stop().await;
+    closed(folder.path()).await;
     let away = folder.path().join("away.db");
     let log = |path: &Path| PathBuf::from(format!("{}-wal", path.display()));
     std::fs::rename(&path, &away).unwrap();
@@ -272,6 +287,7 @@ async fn where_the_file_is_missing_another_cluster_begins_and_its_id_shows_it() 
     assert_ne!(server.cluster().await, first);
     assert_eq!(server.names().await, Vec::<String>::new());
     server.stop().await;
+    closed(folder.path()).await;
 
     let _ = std::fs::remove_file(log(&path));
     std::fs::rename(&away, &path).unwrap();
