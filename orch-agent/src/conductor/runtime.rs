@@ -113,7 +113,7 @@ impl Conductor {
                 entry.memory.pardon = ended_meanwhile(entry, &listed);
             }
             entry.unsure.clear();
-            if first || pardon || entry.containers != listed {
+            if entry.containers != listed {
                 entry.containers = listed;
                 self.queue.insert(*task);
             }
@@ -121,7 +121,8 @@ impl Conductor {
         for (task, container) in again {
             self.look(Some(task), container);
         }
-        if first {
+        // While the runtime was away nothing was begun, of those neither that were busy or changed as the list was made.
+        if first || pardon {
             self.queue.extend(self.tasks.keys());
         }
     }

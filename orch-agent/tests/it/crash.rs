@@ -154,6 +154,25 @@ async fn what_an_engine_restart_killed_is_restarted_at_once_and_not_counted() {
     }
 }
 
+/// What ends while the engine is away is not begun anew before it is back. Were only those looked at then of which its list tells
+/// something new, one that ended while the list was made would stay dead: it is known, and nobody acts on it.
+#[tokio::test(start_paused = true)]
+async fn what_ends_while_an_engine_that_was_away_lists_is_begun_anew_once_it_is_back() {
+    let node = Node::started();
+    let task = node.runs(|_| ()).await;
+    let lists = node.runtime.calls(Call::List);
+    node.runtime.fail_next(Call::Create, Fault::Unreachable);
+    node.runtime.fail_next(Call::List, Fault::Slow(Duration::from_secs(1)));
+    let other = node.task(|_| ());
+    node.server.put(other.clone());
+    node.until("it lists", || node.runtime.calls(Call::List) > lists).await;
+    assert!(node.runtime.kill_task(task, 1));
+    let next = || node.runtime.running(task).is_some_and(|c| c.labels.attempt.0 == 2);
+    let took = node.until("the next attempt runs", next).await;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    node.until("the other runs, too", || node.running(other.id) == 1).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn under_random_faults_of_the_engine_all_comes_right_once_they_end() {
     for seed in 0..10 {
