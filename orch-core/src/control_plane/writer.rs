@@ -2,43 +2,37 @@
 //!
 //! `head` is the published image between groups. Within a group it runs ahead; a group that is not written puts it back.
 
+mod recovery;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::call::{Call, Cause, Settled};
-use super::clock;
+use self::recovery::{FIRST_PAUSE, Mode, no_answer};
+use super::call::{Call, Settled};
 use super::dirty::Dirty;
 use super::group::{Group, Outcome};
 use super::health::Health;
-use super::metric::{self, Measured};
+use super::metric::Measured;
 use super::own::{ClockStepped, limit_of_prune};
 use super::shared::Shared;
 use super::timers::{Timer, Timers};
 use crate::cluster::{Change, Cluster};
 use crate::command::{NodeFellSilent, PruneState, ReviewSilence};
 use crate::env::{EnvExt as _, SharedEnv};
-use crate::id::IdStream;
 use crate::node::{Hearing, Node, NodeStatus};
-use crate::store::{CommitError, Epoch, Image, StoreError};
+use crate::store::Epoch;
 use crate::time::Monotonic;
 
 /// How many calls wait at most; whoever comes then waits to be let in.
 pub(super) const QUEUE: usize = 1_024;
 /// How many calls one group decides at most.
 const MAX_CALLS: usize = 256;
-/// A commit that takes longer counts as one whose outcome is not known.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The first pause after a group was not written, doubled up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Every service is looked at so often, whatever happened.
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 const CLOCK_EVERY: Duration = Duration::from_secs(5);
-const AGAIN: &str = "what the store holds is being read again";
-const UNWRITTEN: &str = "the store cannot be written";
 /// What share of its commit's duration a group's callers have to come back before the next group is formed without them.
 const SHARE_TO_RETURN: u32 = 10;
 const LONGEST_TO_RETURN: Duration = Duration::from_millis(2);
@@ -57,8 +51,6 @@ pub(super) struct Writer {
     dirty: Dirty,
     timers: Timers,
     mode: Mode,
-    /// Why the mode is not [`Mode::Writing`], for callers and for `readyz`.
-    why: String,
     pause: Duration,
     returning: Option<Returning>,
 }
@@ -69,18 +61,6 @@ struct Returning {
     /// How many calls would wait if all of them came back.
     expected: usize,
     until: Monotonic,
-}
-
-/// Whether the store takes what is decided.
-#[derive(Clone, Copy)]
-enum Mode {
-    Writing,
-    /// The last group was not written: nothing is decided until then.
-    Paused(Monotonic),
-    /// It is not known what the store holds: it is opened again then.
-    Reopening(Monotonic),
-    /// Another writer took over. There is no way back but a new start.
-    Fenced,
 }
 
 impl Writer {
@@ -97,7 +77,6 @@ impl Writer {
             dirty: Dirty::default(),
             timers: Timers::default(),
             mode: Mode::Writing,
-            why: String::new(),
             pause: FIRST_PAUSE,
             returning: None,
             shared,
@@ -148,8 +127,8 @@ impl Writer {
     }
 
     fn next_wake(&self) -> Monotonic {
-        match self.mode {
-            Mode::Paused(until) | Mode::Reopening(until) => until,
+        match &self.mode {
+            Mode::Waiting(wait) => wait.until,
             Mode::Writing if !self.dirty.is_empty() => self.env.monotonic(),
             Mode::Writing => self.timers.next().unwrap_or_else(|| self.in_time(SWEEP_EVERY)),
             Mode::Fenced => self.in_time(SWEEP_EVERY),
@@ -285,100 +264,6 @@ impl Writer {
         }
     }
 
-    /// A group is not, or not surely, written: `head` goes back, and what the group was about is done again.
-    fn failed(&mut self, mut outcome: Outcome, error: CommitError) {
-        let now = self.env.monotonic();
-        self.head = (*self.shared.published.image()).clone();
-        outcome.looks.keys().for_each(|service| self.dirty.mark(*service));
-        std::mem::take(&mut outcome.fired).into_iter().for_each(|timer| self.timers.set(timer, now));
-        match error {
-            CommitError::NotWritten(cause) => {
-                metric::commit_failed("not_written");
-                tracing::warn!(error = %told(&*cause), pause = ?self.pause, "a group was not written");
-                let retry_after = self.pause_for(now, format!("{UNWRITTEN}: {cause}"), Mode::Paused);
-                outcome.settle(&Settled::NotWritten { retry_after, cause: Cause::new(self.why.as_str()) });
-            }
-            CommitError::Unknown(cause) => {
-                metric::commit_failed("unknown");
-                tracing::error!(error = %cause, "it is not known whether a group was written: loading again");
-                self.mode = Mode::Reopening(now);
-                self.why = AGAIN.to_owned();
-                self.shared.health.set(not_ready(&self.why));
-                outcome.settle(&Settled::Unknown { cause: Cause::new(cause) });
-            }
-            fenced @ CommitError::Fenced { .. } => {
-                metric::commit_failed("fenced");
-                self.fence(&fenced);
-                outcome
-                    .settle(&Settled::NotWritten { retry_after: LONGEST_PAUSE, cause: Cause::new(fenced) });
-            }
-        }
-    }
-
-    /// What a store answers, if it does in time: one that hangs must not hold the writer for ever.
-    async fn in_limit<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
-        let timeout = self.env.sleep(COMMIT_TIMEOUT);
-        tokio::select! {
-            biased;
-            answer = answer => Some(answer),
-            () = timeout => None,
-        }
-    }
-
-    /// Tries to get out of a pause that is over.
-    async fn recover(&mut self) {
-        let now = self.env.monotonic();
-        match self.mode {
-            Mode::Paused(until) if until <= now => {
-                // An empty group shows whether the store takes writes again, and whether they are still ours to make.
-                let base = self.head.revision();
-                let commit = self.shared.parts.store.commit(self.epoch, base, &[]);
-                match self.in_limit(commit).await.unwrap_or_else(|| Err(no_answer())) {
-                    Ok(_) => self.resume(),
-                    Err(CommitError::NotWritten(cause)) => {
-                        self.pause_for(self.env.monotonic(), format!("{UNWRITTEN}: {cause}"), Mode::Paused);
-                    }
-                    Err(CommitError::Unknown(_)) => {
-                        self.mode = Mode::Reopening(self.env.monotonic());
-                        self.why = AGAIN.to_owned();
-                    }
-                    Err(fenced @ CommitError::Fenced { .. }) => self.fence(&fenced),
-                }
-            }
-            Mode::Reopening(until) if until <= now => {
-                let fresh = IdStream::seeded(self.env.random_u64()).next();
-                match self.in_limit(self.shared.parts.store.open(fresh)).await {
-                    Some(Ok((epoch, image))) => self.reload(epoch, image),
-                    None => {
-                        tracing::warn!("the store does not answer");
-                        self.pause_for(
-                            self.env.monotonic(),
-                            "the store does not answer".to_owned(),
-                            Mode::Reopening,
-                        );
-                    }
-                    Some(Err(error)) => {
-                        tracing::warn!(%error, "the store could not be opened again");
-                        let corrupt = matches!(error, StoreError::Corrupt { .. });
-                        let what =
-                            if corrupt { "the store cannot be read" } else { "the store is not there" };
-                        self.pause_for(self.env.monotonic(), what.to_owned(), Mode::Reopening);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn reload(&mut self, epoch: Epoch, image: Image) {
-        self.epoch = epoch;
-        self.shared.clock.not_before(clock::newest(&image.rows));
-        self.head = Cluster::from_rows(image.cluster, image.revision, image.rows);
-        self.shared.published.reloaded(&self.head, &self.shared.liveness);
-        self.arm();
-        self.resume();
-    }
-
     /// Everything is looked at once, and every node is waited for: after a start, and after loading again.
     fn arm(&mut self) {
         let now = self.env.monotonic();
@@ -408,59 +293,9 @@ impl Writer {
         }
     }
 
-    fn refusal(&self) -> Option<Settled> {
-        let now = self.env.monotonic();
-        let (retry_after, cause) = match self.mode {
-            Mode::Writing => return None,
-            Mode::Paused(until) | Mode::Reopening(until) => (until.since(now), self.why.as_str()),
-            Mode::Fenced => (LONGEST_PAUSE, "another server has the right to write"),
-        };
-        Some(Settled::NotWritten { retry_after: retry_after.max(FIRST_PAUSE), cause: Cause::new(cause) })
-    }
-
-    fn resume(&mut self) {
-        if !matches!(self.mode, Mode::Writing) {
-            tracing::info!("the store takes writes again");
-            self.mode = Mode::Writing;
-            self.shared.health.set(Health::Ready);
-        }
-        self.pause = FIRST_PAUSE;
-    }
-
-    fn pause_for(&mut self, now: Monotonic, why: String, mode: fn(Monotonic) -> Mode) -> Duration {
-        let pause = self.pause;
-        self.mode = mode(now + pause);
-        self.pause = (pause * 2).min(LONGEST_PAUSE);
-        self.shared.health.set(not_ready(&why));
-        self.why = why;
-        pause
-    }
-
-    fn fence(&mut self, error: &CommitError) {
-        tracing::error!(%error, "this server no longer writes");
-        self.mode = Mode::Fenced;
-        self.shared.health.set(Health::Fenced);
-        // Polls and reads of a fenced server would answer what is no longer true.
-        self.shared.published.bells.ring_all();
-    }
-
     fn in_time(&self, duration: Duration) -> Monotonic {
         self.env.monotonic() + duration
     }
-}
-
-fn no_answer() -> CommitError {
-    CommitError::Unknown("the store did not answer in 30 seconds".into())
-}
-
-fn not_ready(reason: &str) -> Health {
-    Health::NotReady { reason: reason.to_owned() }
-}
-
-/// An error with what it comes from, for the log.
-fn told(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }
 
 /// Whether silence of a node would mean anything.
