@@ -19,6 +19,7 @@ use orch_runtime::testing::{build_demo_server, demo_image, import_demo_image};
 use orch_server::local::LocalCluster;
 use orch_store::StoreUrl;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::engine::{Engine, remove_labelled};
 use crate::report::now;
@@ -197,11 +198,13 @@ pub(crate) fn on_cluster<T>(work: impl AsyncFnOnce(&Cluster) -> anyhow::Result<T
     answer
 }
 
-/// Ends with an error once somebody presses Ctrl-C.
+/// Ends with an error once somebody presses Ctrl-C or ends the process, so that what was made can be removed.
 pub(crate) async fn interruptible<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         biased;
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
         done = work => done,
     }
 }

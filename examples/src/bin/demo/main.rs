@@ -20,6 +20,7 @@ use orch_core::api::endpoint::{
 };
 use orch_core::api::service::ScaleRequest;
 use orch_core::api::task::TasksQuery;
+use tokio::signal::unix::{SignalKind, signal};
 
 use cluster::Cluster;
 use load::{Load, get};
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         }
     };
     let answer = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
         let mut show = Show::begin();
         let cluster = Cluster::start(&mut show).await?;
         // Whatever happens, and whenever someone has seen enough: what was made is removed.
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
             biased;
             told = tell(&cluster, &mut show) => told,
             _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+            _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
         };
         let removed = cluster.remove(&mut show).await;
         story.and(removed)?;
