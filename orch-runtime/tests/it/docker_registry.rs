@@ -54,7 +54,8 @@ async fn docker_pulls_by_tag_and_by_digest() {
     let note = |text: &str| said.lock().unwrap().push(text.to_owned());
     assert_eq!(docker.ensure_image(&registry.image(":1"), &note).await.unwrap(), id);
     let said = said.into_inner().unwrap();
-    assert!(said.iter().any(|line| line.contains("Downloading")), "{said:?}");
+    // A small layer is there before the engine says that it comes.
+    assert!(said.iter().any(|line| line.contains("Download")), "{said:?}");
     registry.forget(":1");
     let pinned = format!("@{digest}");
     assert_eq!(ensure(&docker, &registry.image(&pinned)).await.unwrap(), id);
