@@ -138,17 +138,7 @@ mod tests {
     use orch_core::task::{Health, TaskStatus};
 
     fn report(task: TaskId, status: TaskStatus) -> TaskReport {
-        TaskReport {
-            task,
-            attempt: None,
-            status,
-            container: None,
-            image: None,
-            origin: None,
-            last_exit: None,
-            note: None,
-            prepared: None,
-        }
+        TaskReport::new(task, None, status)
     }
 
     #[test]

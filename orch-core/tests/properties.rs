@@ -204,17 +204,7 @@ fn take(world: &mut World, step: Step) -> Option<Rejection> {
         Step::Report { task, attempt, status } => {
             let tasks: Vec<_> = world.cluster.tasks().map(|task| task.id).collect();
             let task = world.cluster.task(pick(&tasks, task.into())?)?.clone();
-            let report = TaskReport {
-                task: task.id,
-                attempt: Some(Attempt(attempt)),
-                status,
-                container: None,
-                image: None,
-                origin: None,
-                last_exit: None,
-                note: None,
-                prepared: None,
-            };
+            let report = TaskReport::new(task.id, Some(Attempt(attempt)), status);
             let node = task.node?;
             let principal = world.principal_of(node);
             world.execute_as(&principal, &Scope::Node(node), ReportTasks { reports: vec![report] }).err()

@@ -76,19 +76,12 @@ impl Pretender {
         self.next();
         let set = self.api.desired(&self.authority, self.have, wait).await?;
         self.have = Some(set.version);
-        let report = |task: &orch_core::agent::DesiredTask| TaskReport {
-            task: task.id,
-            attempt: Some(task.attempt),
-            status: match task.desired {
+        let report = |task: &orch_core::agent::DesiredTask| {
+            let status = match task.desired {
                 orch_core::task::DesiredStatus::Running => TaskStatus::Running(Health::Unchecked),
                 _ => TaskStatus::Removed,
-            },
-            container: None,
-            image: None,
-            origin: None,
-            last_exit: None,
-            note: None,
-            prepared: None,
+            };
+            TaskReport::new(task.id, Some(task.attempt), status)
         };
         let reports: Vec<TaskReport> = set.tasks.iter().map(report).collect();
         if !reports.is_empty() {

@@ -201,24 +201,5 @@ impl std::fmt::Debug for Node {
 }
 
 pub(crate) fn template() -> TaskTemplate {
-    TaskTemplate {
-        image: "web:1".parse().unwrap(),
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        workdir: None,
-        env: Default::default(),
-        secrets: Vec::new(),
-        ports: Vec::new(),
-        requests: Default::default(),
-        limits: Default::default(),
-        security: Default::default(),
-        mounts: Vec::new(),
-        settings: Default::default(),
-        health: None,
-        restart: RestartPolicy::default(),
-        stop: Default::default(),
-        on_disconnect: Default::default(),
-        labels: Default::default(),
-        init: true,
-    }
+    TaskTemplate::new("web:1".parse().unwrap())
 }

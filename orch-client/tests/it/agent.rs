@@ -120,17 +120,7 @@ async fn reports_get_one_verdict_each() {
     })
     .await;
     let mut ids = IdStream::seeded(1);
-    let mut report = || TaskReport {
-        task: ids.next::<TaskId>(),
-        attempt: None,
-        status: TaskStatus::Pulling,
-        container: None,
-        image: None,
-        origin: None,
-        last_exit: None,
-        note: None,
-        prepared: None,
-    };
+    let mut report = || TaskReport::new(ids.next::<TaskId>(), None, TaskStatus::Pulling);
     let api = api(&[&server.url]);
     let answer = api.report(&authority(), vec![report(), report()]).await.unwrap();
     assert_eq!(answer.verdicts, [TaskVerdict::Accepted, TaskVerdict::Refused("backwards".to_owned())]);

@@ -160,7 +160,7 @@ impl Ctx<'_> {
         &mut self,
         kind: EventKind,
         severity: Severity,
-        related: RelatedObject,
+        related: impl Into<Option<RelatedObject>>,
         message: String,
     ) -> Event {
         Event {
@@ -169,7 +169,7 @@ impl Ctx<'_> {
             kind,
             severity,
             message,
-            related: Some(related),
+            related: related.into(),
             details: std::collections::BTreeMap::new(),
             at: self.now,
         }

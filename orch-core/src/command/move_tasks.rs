@@ -8,7 +8,7 @@ use crate::id::TaskId;
 use crate::identity::{Action, Scope};
 use crate::node::NodeStatus;
 use crate::rebalance::left_alone;
-use crate::record::{EventKind, RelatedObject, Severity};
+use crate::record::{EventKind, Severity};
 use crate::task::Task;
 
 /// How long a task has to find its better place; then it stays where it is.
@@ -47,10 +47,7 @@ impl Command for MoveTasks {
             return Ok(Decision::unchanged(moved));
         }
         let message = format!("{} tasks move to better nodes: asked for by {}", moved.len(), ctx.who());
-        let about = crate::name::Namespace::default_namespace();
-        let mut event =
-            ctx.event(EventKind::RebalanceStarted, Severity::Info, RelatedObject::Namespace(about), message);
-        event.related = None;
+        let mut event = ctx.event(EventKind::RebalanceStarted, Severity::Info, None, message);
         if let Scope::Namespace(namespace) = ctx.scope {
             event.namespace = Some(namespace.clone());
         }

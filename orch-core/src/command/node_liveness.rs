@@ -7,7 +7,7 @@ use crate::id::NodeId;
 use crate::identity::Action;
 use crate::node::silence::{Silence, is_news};
 use crate::node::{Hearing, Incarnation, Node, NodeStatus, OfflineCause};
-use crate::record::{EventKind, RelatedObject, Severity};
+use crate::record::{EventKind, Severity};
 
 /// No heartbeat for the timeout: the node is offline. Nothing to do where it registered anew, or is away already.
 ///
@@ -145,10 +145,7 @@ fn say(
     message: String,
     ctx: &mut Ctx<'_>,
 ) {
-    let about = RelatedObject::Namespace(crate::name::Namespace::default_namespace());
-    let mut event = ctx.event(kind, severity, about, message);
-    event.related = None;
-    transaction.events.push(event);
+    transaction.events.push(ctx.event(kind, severity, None, message));
 }
 
 #[cfg(test)]

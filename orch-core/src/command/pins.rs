@@ -151,15 +151,9 @@ mod tests {
         /// What `node` says of the image of a task.
         fn says(&mut self, node: NodeId, task: &Task, id: &str, origin: Option<ImageOrigin>) -> TaskVerdict {
             let report = TaskReport {
-                task: task.id,
-                attempt: Some(task.attempt),
-                status: TaskStatus::Pulling,
-                container: None,
                 image: Some(ImageDigest(id.to_owned())),
                 origin,
-                last_exit: None,
-                note: None,
-                prepared: None,
+                ..TaskReport::new(task.id, Some(task.attempt), TaskStatus::Pulling)
             };
             let (principal, scope) = (self.world.principal_of(node), Scope::Node(node));
             let answer = self.world.execute_as(&principal, &scope, ReportTasks { reports: vec![report] });

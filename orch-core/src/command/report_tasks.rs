@@ -252,18 +252,7 @@ mod tests {
     }
 
     fn report(task: TaskId, attempt: impl Into<Option<u32>>, status: TaskStatus) -> TaskReport {
-        let attempt = attempt.into().map(Attempt);
-        TaskReport {
-            task,
-            attempt,
-            status,
-            container: None,
-            image: None,
-            origin: None,
-            last_exit: None,
-            note: None,
-            prepared: None,
-        }
+        TaskReport::new(task, attempt.into().map(Attempt), status)
     }
 
     fn exit(code: i32) -> Exit {

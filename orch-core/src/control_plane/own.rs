@@ -24,18 +24,16 @@ impl Command for ClockStepped {
     const ACTION: Action = Action::Control;
     type Output = ();
 
-    fn decide(self, cluster: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<()>, Rejection> {
+    fn decide(self, _: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<()>, Rejection> {
         let by = Duration::from_micros(self.micros.unsigned_abs());
         let way = if self.micros < 0 { "back" } else { "forward" };
         let mut event = ctx.event(
             EventKind::ClockStepped,
             Severity::Warning,
-            RelatedObject::Namespace(crate::name::Namespace::default_namespace()),
+            None,
             format!("the wall clock stepped {way} by {} s; cluster time goes on evenly", by.as_secs()),
         );
-        event.related = None;
         event.details.insert("micros".to_owned(), self.micros.to_string());
-        let _ = cluster;
         Ok(Decision::commit(Transaction { events: vec![event], ..Transaction::default() }, ()))
     }
 }
@@ -51,13 +49,7 @@ impl Command for InsecureStart {
     type Output = ();
 
     fn decide(self, _: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<()>, Rejection> {
-        let mut event = ctx.event(
-            EventKind::InsecureMode,
-            Severity::Warning,
-            RelatedObject::Namespace(crate::name::Namespace::default_namespace()),
-            self.ways.join("; "),
-        );
-        event.related = None;
+        let event = ctx.event(EventKind::InsecureMode, Severity::Warning, None, self.ways.join("; "));
         Ok(Decision::commit(Transaction { events: vec![event], ..Transaction::default() }, ()))
     }
 }

@@ -68,6 +68,31 @@ pub struct TaskTemplate {
 }
 
 impl TaskTemplate {
+    /// What `image` does by itself, with an init process: nothing else is said, reserved or limited.
+    #[must_use]
+    pub fn new(image: ImageRef) -> Self {
+        Self {
+            image,
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            workdir: None,
+            env: BTreeMap::new(),
+            secrets: Vec::new(),
+            ports: Vec::new(),
+            requests: Resources::default(),
+            limits: Resources::default(),
+            security: SecurityContext::default(),
+            mounts: Vec::new(),
+            settings: ContainerSettings::default(),
+            health: None,
+            restart: RestartPolicy::default(),
+            stop: StopPolicy::default(),
+            on_disconnect: OnDisconnect::default(),
+            labels: BTreeMap::new(),
+            init: true,
+        }
+    }
+
     /// SHA-256 over the canonical JSON of the template: struct fields in order, maps sorted. A field that came later is left
     /// out where it says nothing, so that a template keeps its digest, and its containers, over upgrades.
     #[must_use]

@@ -37,3 +37,21 @@ pub struct TaskReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<super::PrepareReport>,
 }
+
+impl TaskReport {
+    /// Where a task is, and nothing else of it. `attempt`: `None` for the one that the control plane knows.
+    #[must_use]
+    pub const fn new(task: TaskId, attempt: Option<Attempt>, status: TaskStatus) -> Self {
+        Self {
+            task,
+            attempt,
+            status,
+            container: None,
+            image: None,
+            origin: None,
+            last_exit: None,
+            note: None,
+            prepared: None,
+        }
+    }
+}

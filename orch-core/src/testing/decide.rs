@@ -17,10 +17,7 @@ use crate::identity::{
 use crate::node::{Incarnation, Resources};
 use crate::record::{AuditRecord, Event, EventKind};
 use crate::service::port::DYNAMIC_PORTS;
-use crate::service::{
-    AssignedPort, PortSpec, Protocol, Publish, RestartPolicy, SecurityContext, ServiceSpec, StopPolicy,
-    Strategy, TaskTemplate,
-};
+use crate::service::{AssignedPort, PortSpec, Protocol, Publish, ServiceSpec, Strategy, TaskTemplate};
 use crate::task::{Attempt, DesiredStatus, Slot, Task, TaskReport, TaskStatus};
 use crate::time::Timestamp;
 
@@ -258,17 +255,7 @@ impl World {
     pub fn report(&mut self, task: TaskId, status: TaskStatus) {
         let row = self.cluster.task(task).expect("the task is there");
         let node = row.node.expect("the task has a node");
-        let report = TaskReport {
-            task,
-            attempt: Some(row.attempt),
-            status,
-            container: None,
-            image: None,
-            origin: None,
-            last_exit: None,
-            note: None,
-            prepared: None,
-        };
+        let report = TaskReport::new(task, Some(row.attempt), status);
         let command = ReportTasks { reports: vec![report] };
         let answer = self.execute_as(&self.principal_of(node), &Scope::Node(node), command);
         let verdicts = answer.expect("the node stands").verdicts;
@@ -301,12 +288,6 @@ pub fn web_spec(name: &str, replicas: u32) -> ServiceSpec {
         replicas,
         stateful: false,
         template: TaskTemplate {
-            image: "web:1".parse().expect("an image"),
-            entrypoint: Vec::new(),
-            command: Vec::new(),
-            workdir: None,
-            env: BTreeMap::new(),
-            secrets: Vec::new(),
             ports: vec![PortSpec {
                 name: Some("http".to_owned()),
                 protocol: Protocol::Tcp,
@@ -315,15 +296,7 @@ pub fn web_spec(name: &str, replicas: u32) -> ServiceSpec {
             }],
             requests: share,
             limits: share,
-            security: SecurityContext::default(),
-            mounts: Vec::new(),
-            settings: Default::default(),
-            health: None,
-            restart: RestartPolicy::default(),
-            stop: StopPolicy::default(),
-            on_disconnect: Default::default(),
-            labels: BTreeMap::new(),
-            init: true,
+            ..TaskTemplate::new("web:1".parse().expect("an image"))
         },
         constraints: Vec::new(),
         strategy: Strategy::default(),

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use orch_core::env::{EnvExt as _, SharedEnv, SystemEnv};
 use orch_core::id::IdStream;
-use orch_core::node::Resources;
 use orch_core::runtime::{ContainerRuntime, Owner};
-use orch_core::service::{ImageRef, RestartPolicy, SecurityContext, StopPolicy, TaskTemplate};
+use orch_core::service::{ImageRef, StopPolicy, TaskTemplate};
 use orch_core::testing::contract::runtime::{Behaviour, RuntimeFixture};
 use orch_runtime::docker::{DockerConfig, DockerRuntime, DockerSocket};
 use orch_runtime::process::{ProcessConfig, ProcessRuntime};
@@ -26,28 +25,10 @@ pub(crate) fn fresh_owner() -> Owner {
     Owner { cluster: ids.next(), node: ids.next() }
 }
 
-/// A template without wishes.
+/// A template without wishes, and with little patience.
 pub(crate) fn template(image: &ImageRef) -> TaskTemplate {
-    TaskTemplate {
-        image: image.clone(),
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        workdir: None,
-        env: [].into(),
-        secrets: Vec::new(),
-        ports: Vec::new(),
-        requests: Resources::default(),
-        limits: Resources::default(),
-        security: SecurityContext::default(),
-        mounts: Vec::new(),
-        settings: Default::default(),
-        health: None,
-        restart: RestartPolicy::default(),
-        stop: StopPolicy { grace: Duration::from_secs(5), ..StopPolicy::default() },
-        on_disconnect: Default::default(),
-        labels: [].into(),
-        init: true,
-    }
+    let stop = StopPolicy { grace: Duration::from_secs(5), ..StopPolicy::default() };
+    TaskTemplate { stop, ..TaskTemplate::new(image.clone()) }
 }
 
 /// With the environment that makes the demo server behave so.

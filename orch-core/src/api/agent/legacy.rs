@@ -149,17 +149,7 @@ impl StatusReport {
             }
         };
         let container = Some(self.container_id.clone()).filter(|id| !id.is_empty()).map(ContainerId);
-        let report = TaskReport {
-            task,
-            attempt: None,
-            status,
-            container,
-            image: None,
-            origin: None,
-            last_exit: None,
-            note: None,
-            prepared: None,
-        };
+        let report = TaskReport { container, ..TaskReport::new(task, None, status) };
         Ok((crate::api::parse_id(&self.node_id, "node_id")?, report))
     }
 

@@ -92,18 +92,7 @@ impl Harness {
     }
 
     fn report(&self, agent: &mut Agent, task: TaskId, status: TaskStatus) -> TaskVerdict {
-        let (attempt, container, image, last_exit, note) = (None, None, None, None, None);
-        let report = TaskReport {
-            task,
-            attempt,
-            status,
-            container,
-            image,
-            origin: None,
-            last_exit,
-            note,
-            prepared: None,
-        };
+        let report = TaskReport::new(task, None, status);
         let (api, authority) = (self.api(), agent.authority());
         let answer = self.wait(async move { api.report(&authority, vec![report]).await }).unwrap();
         answer.verdicts.into_iter().next().unwrap()

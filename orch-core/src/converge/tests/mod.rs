@@ -31,26 +31,7 @@ struct Bench {
 }
 
 fn template(restart: RestartPolicy) -> TaskTemplate {
-    TaskTemplate {
-        image: "web:1".parse().unwrap(),
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        workdir: None,
-        env: Default::default(),
-        secrets: Vec::new(),
-        ports: Vec::new(),
-        requests: Default::default(),
-        limits: Default::default(),
-        security: Default::default(),
-        mounts: Vec::new(),
-        settings: Default::default(),
-        health: None,
-        restart,
-        stop: StopPolicy::default(),
-        on_disconnect: Default::default(),
-        labels: Default::default(),
-        init: true,
-    }
+    TaskTemplate { restart, ..TaskTemplate::new("web:1".parse().unwrap()) }
 }
 
 fn local(id: &str) -> ResolvedImage {

@@ -169,17 +169,7 @@ fn by_token(name: &str) -> RegisterRequest {
 }
 
 fn report(task: crate::id::TaskId, status: TaskStatus) -> TaskReport {
-    TaskReport {
-        task,
-        attempt: Some(Attempt::FIRST),
-        status,
-        container: None,
-        image: None,
-        origin: None,
-        last_exit: None,
-        note: None,
-        prepared: None,
-    }
+    TaskReport::new(task, Some(Attempt::FIRST), status)
 }
 
 #[doc(hidden)]
