@@ -19,6 +19,7 @@ use orch_core::control_plane::ControlPlane;
 use orch_core::env::SystemEnv;
 use orch_core::id::{ClusterId, IdStream};
 use orch_core::identity::{Scope, UserProof};
+use orch_core::name::Namespace;
 use orch_core::record::{AuditRecord, Event};
 use orch_core::schedule::FilterAndScore;
 use orch_core::secret::Secret;
@@ -56,10 +57,10 @@ async fn measure(options: &Options) -> anyhow::Result<Report> {
     let (mut f, mut w, mut raw, mut grouped, mut carried, mut padded) =
         (vec![], vec![], vec![], vec![], vec![], vec![]);
     for _ in 0..options.rounds.max(1) {
-        let (empty, marginal) = one_by_one(options.writers).await?;
+        let (empty, marginal) = one_by_one(options).await?;
         f.push(empty);
         w.push(marginal);
-        raw.push(raw_rows(options.writers).await?);
+        raw.push(raw_rows(options).await?);
         let (rate, per_commit) = concurrent(options, Duration::ZERO).await?;
         grouped.push(rate);
         carried.push(per_commit);
@@ -93,66 +94,68 @@ async fn fresh() -> anyhow::Result<(tempfile::TempDir, Arc<dyn Store>)> {
     Ok((folder, store))
 }
 
-/// What the command writes: one row, its event, its audit record.
-fn transactions(count: u32, from: u32) -> anyhow::Result<Vec<Transaction>> {
+/// What one command of each of so many writers writes: its row, its event, its audit record. The names are those of the
+/// concurrent run: what a row costs depends on where in the tree it lands.
+fn transactions(writers: u32, at: u32) -> anyhow::Result<Vec<Transaction>> {
     let mut world = World::new();
-    (from..from + count)
-        .map(|at| {
+    (0..writers)
+        .map(|writer| {
             let before = (world.events.len(), world.audit.len());
-            let row = world.execute(CreateNamespace { name: format!("bench-{at}").parse()? })?;
+            let row = world.execute(CreateNamespace { name: name(writer, at)? })?;
             let mut transaction = Transaction::default();
             transaction.put((*row).clone());
             transaction.events.extend_from_slice(&world.events[before.0..]);
             transaction.audit.extend_from_slice(&world.audit[before.1..]);
-            for (offset, event) in transaction.events.iter_mut().enumerate() {
-                event.id = IdStream::seeded(u64::from(at) << 8 | offset as u64).next();
-            }
-            for (offset, record) in transaction.audit.iter_mut().enumerate() {
-                record.id = IdStream::seeded(u64::from(at) << 8 | 128 | offset as u64).next();
-            }
+            let mut ids = IdStream::seeded(u64::from(at) << 32 | u64::from(writer));
+            transaction.events.iter_mut().for_each(|event| event.id = ids.next());
+            transaction.audit.iter_mut().for_each(|record| record.id = ids.next());
             Ok(transaction)
         })
         .collect()
 }
 
-/// `f` and `w`: commits of one small row, and what each further command of a group adds.
-async fn one_by_one(group: u32) -> anyhow::Result<(f64, f64)> {
+fn name(writer: u32, at: u32) -> anyhow::Result<Namespace> {
+    Ok(format!("w{writer}-{at}").parse()?)
+}
+
+/// `f` and `w`: commits of one command, and what each further command of a group adds.
+async fn one_by_one(options: &Options) -> anyhow::Result<(f64, f64)> {
     const COMMITS: u32 = 200;
     let (_folder, store) = fresh().await?;
     let (epoch, image) = store.open(IdStream::seeded(1).next()).await?;
     let mut base = image.revision;
     let mut single = Vec::new();
     let mut whole = Vec::new();
-    for at in 0..COMMITS {
-        let transaction = transactions(1, at)?;
-        let started = Instant::now();
-        base = store.commit(epoch, base, &transaction).await?;
-        single.push(started.elapsed().as_secs_f64());
-    }
-    for round in 0..20 {
-        let transactions = transactions(group, COMMITS + round * group)?;
+    for at in 0..options.commands {
+        let transactions = transactions(options.writers, at)?;
         let started = Instant::now();
         base = store.commit(epoch, base, &transactions).await?;
         whole.push(started.elapsed().as_secs_f64());
     }
+    for at in 0..COMMITS {
+        let transaction = transactions(1, options.commands + at)?;
+        let started = Instant::now();
+        base = store.commit(epoch, base, &transaction).await?;
+        single.push(started.elapsed().as_secs_f64());
+    }
     let (single, whole) = (median(single), median(whole));
-    let w = ((whole - single) / f64::from(group - 1)).max(1e-9);
+    let w = ((whole - single) / f64::from(options.writers - 1)).max(1e-9);
     Ok(((single - w).max(1e-9), w))
 }
 
 /// The same rows by raw SQL, in one transaction of multi-row statements: seconds a command.
-async fn raw_rows(group: u32) -> anyhow::Result<f64> {
+async fn raw_rows(options: &Options) -> anyhow::Result<f64> {
     use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
     use sea_orm::{
         ConnectOptions, ConnectionTrait as _, Database, DbBackend, Statement, TransactionTrait as _, Value,
     };
     let folder = tempfile::tempdir()?;
-    let mut options =
+    let mut connect =
         ConnectOptions::new(format!("sqlite://{}?mode=rwc", folder.path().join("raw.db").display()));
-    options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|options| {
-        options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
+    connect.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(|sqlite| {
+        sqlite.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
     });
-    let database = Database::connect(options).await?;
+    let database = Database::connect(connect).await?;
     database
         .execute_unprepared(
             "CREATE TABLE rows (id TEXT PRIMARY KEY, doc TEXT NOT NULL);
@@ -163,11 +166,11 @@ async fn raw_rows(group: u32) -> anyhow::Result<f64> {
         )
         .await?;
     let mut whole = Vec::new();
-    for round in 0..20 {
-        let transactions = transactions(group, round * group)?;
+    for round in 0..options.commands {
+        let transactions = transactions(options.writers, round)?;
         let mut values: [Vec<Value>; 3] = Default::default();
         for (at, transaction) in transactions.iter().enumerate() {
-            let revision = i64::from(round * group) + i64::try_from(at)?;
+            let revision = i64::from(round * options.writers) + i64::try_from(at)?;
             for change in &transaction.changes {
                 let orch_core::cluster::Change::Namespace(row) = change else {
                     anyhow::bail!("an unexpected row")
@@ -211,7 +214,7 @@ async fn raw_rows(group: u32) -> anyhow::Result<f64> {
         open.commit().await?;
         whole.push(started.elapsed().as_secs_f64());
     }
-    Ok(median(whole) / f64::from(group))
+    Ok(median(whole) / f64::from(options.writers))
 }
 
 /// Commands a second by concurrent writers, and how many a commit carried. `pad` lengthens every commit.
@@ -228,7 +231,7 @@ async fn concurrent(options: &Options, pad: Duration) -> anyhow::Result<(f64, f6
         writers.spawn(async move {
             for at in 0..commands {
                 let permit = control.authorize::<CreateNamespace>(principal.clone(), Scope::Cluster)?;
-                control.execute(permit, CreateNamespace { name: format!("w{writer}-{at}").parse()? }).await?;
+                control.execute(permit, CreateNamespace { name: name(writer, at)? }).await?;
             }
             anyhow::Ok(())
         });
