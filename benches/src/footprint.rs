@@ -2,7 +2,7 @@
 //! memory; server and agent that are measured are the programs built beside this one.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,10 +19,11 @@ use orch_core::node::Resources;
 use orch_core::secret::Secret;
 use orch_core::testing::FakeRuntime;
 use serde_json::json;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{interruptible, until};
+use crate::process::{MIB, cpu_share, resident};
 use crate::quiet::Quiet;
 use crate::report::{Goal, Report};
 
@@ -46,9 +47,6 @@ impl Default for Options {
 }
 
 const TOKEN: &str = "registration-token-of-a-benchmark";
-/// The kernel counts processor time for `/proc` in hundredths of a second, whatever its own clock.
-const TICKS_PER_SECOND: f64 = 100.0;
-const MIB: f64 = (1u32 << 20) as f64;
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -94,13 +92,15 @@ async fn measure(options: &Options) -> anyhow::Result<Report> {
     // The last reports, and the end of the deployment.
     tokio::time::sleep(Duration::from_secs(10)).await;
 
+    let id_of = |process: &tokio::process::Child| process.id().context("the daemon has ended");
+    let (server_id, agent_id) = (id_of(&server)?, id_of(&agent)?);
     let window = Duration::from_secs(options.seconds.max(1).into());
-    let beating = cpu_share(&server, window).await?;
+    let beating = cpu_share(server_id, window).await?;
     quiet.store(true, Ordering::Relaxed);
     // Longer than the interval at which agents hear of it.
     tokio::time::sleep(Duration::from_secs(12)).await;
-    let idle = cpu_share(&server, window).await?;
-    let (server_bytes, agent_bytes) = (resident(&server)?, resident(&agent)?);
+    let idle = cpu_share(server_id, window).await?;
+    let (server_bytes, agent_bytes) = (resident(server_id)?, resident(agent_id)?);
     let tasks = client.call::<ListTasks>(&[], &TasksQuery::default(), &Nothing {}).await?.tasks;
     let running = tasks.iter().filter(|task| task.actual_status == "running").count();
     anyhow::ensure!(running == options.tasks as usize, "the server knows of {running} running tasks only");
@@ -177,33 +177,4 @@ async fn deploy(client: &Client, tasks: u32) -> anyhow::Result<()> {
         client.call::<CreateService>(&[], &Nothing {}, &SpecRequest { spec }).await?;
     }
     Ok(())
-}
-
-/// What share of one core a process used over `window`.
-async fn cpu_share(process: &Child, window: Duration) -> anyhow::Result<f64> {
-    let (before, began) = (cpu_seconds(process)?, std::time::Instant::now());
-    tokio::time::sleep(window).await;
-    Ok((cpu_seconds(process)? - before) / began.elapsed().as_secs_f64())
-}
-
-fn proc_file(process: &Child, name: &str) -> anyhow::Result<String> {
-    let id = process.id().context("the daemon has ended")?;
-    let path = Path::new("/proc").join(id.to_string()).join(name);
-    std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
-}
-
-fn cpu_seconds(process: &Child) -> anyhow::Result<f64> {
-    let text = proc_file(process, "stat")?;
-    // The name, in parentheses, may hold anything; user and system time are the 14th and 15th field.
-    let (_, fields) = text.rsplit_once(')').context("a stat has a name")?;
-    let mut times = fields.split_whitespace().skip(11).map(str::parse::<f64>);
-    let mut next = || times.next().context("a stat has times")?.context("times are numbers");
-    Ok((next()? + next()?) / TICKS_PER_SECOND)
-}
-
-/// Resident bytes.
-fn resident(process: &Child) -> anyhow::Result<f64> {
-    let text = proc_file(process, "status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a status has VmRSS")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? * 1024.0)
 }

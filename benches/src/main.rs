@@ -8,10 +8,12 @@ mod deploy;
 mod engine;
 mod footprint;
 mod place;
+mod process;
 mod quiet;
 mod report;
 mod restart;
 mod rollout;
+mod scale;
 mod swarm;
 mod timed;
 
@@ -48,6 +50,8 @@ enum What {
     Rollout(rollout::Options),
     /// How long the command takes to start, and to list many services. It is built beside this program.
     Cli(cli::Options),
+    /// How far one server carries: many agents and tasks, and a restart.
+    Scale(scale::Options),
     /// All of them, with their defaults.
     All,
 }
@@ -65,9 +69,10 @@ fn main() -> anyhow::Result<()> {
         What::Footprint(options) => one(footprint::run(&options)),
         What::Rollout(options) => one(rollout::run(&options)),
         What::Cli(options) => one(cli::run(&options)),
+        What::Scale(options) => one(scale::run(&options)),
         // Each is printed as soon as it is there.
         What::All => {
-            let all: [Run; 7] = [
+            let all: [Run; 8] = [
                 || place::run(&Default::default()),
                 || commit::run(&Default::default()),
                 || deploy::run(&Default::default()),
@@ -75,6 +80,7 @@ fn main() -> anyhow::Result<()> {
                 || footprint::run(&Default::default()),
                 || rollout::run(&Default::default()),
                 || cli::run(&Default::default()),
+                || scale::run(&Default::default()),
             ];
             all.into_iter().try_for_each(|run| one(run()))
         }

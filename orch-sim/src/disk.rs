@@ -45,6 +45,8 @@ struct State {
     /// Who may write, and onto what.
     newest: (Epoch, Revision),
     writes: u64,
+    /// Acknowledged, and not written.
+    owed: Option<(Epoch, Revision, Vec<Transaction>)>,
 }
 
 impl Disk {
@@ -83,6 +85,22 @@ impl Disk {
         written
     }
 
+    /// Writes what was acknowledged before, and acknowledges this.
+    async fn owe(
+        &self,
+        epoch: Epoch,
+        base: Revision,
+        group: &[Transaction],
+    ) -> Result<Revision, CommitError> {
+        let owed = self.state.lock().unwrap_or_else(PoisonError::into_inner).owed.take();
+        if let Some((epoch, base, group)) = owed {
+            self.store.commit(epoch, base, &group).await?;
+        }
+        let after = Revision(base.0 + group.len() as u64);
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).owed = Some((epoch, base, group.to_vec()));
+        Ok(after)
+    }
+
     fn wear(&self) -> Wear {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).wear
     }
@@ -108,7 +126,10 @@ impl Store for Disk {
             return Err(StoreError::Unavailable("the disk is busy".into()));
         }
         let (epoch, image) = self.store.open(fresh).await?;
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).newest = (epoch, image.revision);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.newest = (epoch, image.revision);
+        // Whoever owed a write is gone.
+        state.owed = None;
         Ok((epoch, image))
     }
 
@@ -138,6 +159,9 @@ impl Store for Disk {
                 drop(store.commit(epoch, base, &group).await);
             }));
             std::future::pending::<()>().await;
+        }
+        if self.planted == Some(Planted::EarlyAcknowledgement) {
+            return self.owe(epoch, base, group).await;
         }
         if self.planted == Some(Planted::LostWrites) && self.chance(20) {
             return Ok(Revision(base.0 + group.len() as u64));

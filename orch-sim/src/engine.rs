@@ -13,7 +13,7 @@ use orch_core::runtime::{
     CreateRequest, ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use orch_core::service::{ImageDigest, ImageRef, StopPolicy};
-use orch_core::task::{Attempt, FailureKind};
+use orch_core::task::{Attempt, Exit, FailureKind};
 use orch_core::testing::runtime::FakeRuntime;
 use orch_core::time::Monotonic;
 
@@ -30,7 +30,17 @@ pub enum Ailment {
     WrongImages,
     /// It lists what was there when this began.
     Stale,
+    /// A list takes seconds, and tells what was so when it was asked for.
+    Slow,
 }
+
+impl Ailment {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Full, Self::NoImages, Self::WrongImages, Self::Stale, Self::Slow];
+}
+
+/// The longest that a list takes, for an engine that lists slowly.
+const SLOWEST_LIST: u64 = 12;
 
 /// An engine with its ailments.
 #[derive(Clone)]
@@ -81,6 +91,14 @@ impl Engine {
     }
 }
 
+fn as_if_alive(seen: ObservedContainer) -> ObservedContainer {
+    let state = match seen.state {
+        ContainerState::Exited(Exit { started_at: Some(since), .. }) => ContainerState::Running { since },
+        state => state,
+    };
+    ObservedContainer { state, ..seen }
+}
+
 fn no_room() -> RuntimeError {
     RuntimeError::Retry { message: "no space left on device".to_owned(), after: None }
 }
@@ -118,6 +136,9 @@ impl ContainerRuntime for Engine {
     }
 
     async fn start(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        if self.planted == Some(Planted::StartsNothing) {
+            return Ok(());
+        }
         let started = self.inner.start(id).await;
         // The answer may be an error, and it runs all the same.
         let all = self.inner.containers();
@@ -149,8 +170,14 @@ impl ContainerRuntime for Engine {
 
     async fn list(&self, owner: &Owner) -> Result<Vec<ObservedContainer>, RuntimeError> {
         let found = self.inner.list(owner).await?;
+        if self.ails(Ailment::Slow) {
+            self.env.sleep(Duration::from_millis(self.env.random_u64() % (SLOWEST_LIST * 1_000))).await;
+        }
         if self.planted == Some(Planted::ForeignContainers) {
             return Ok(self.inner.containers());
+        }
+        if self.planted == Some(Planted::DeadSeemAlive) {
+            return Ok(found.into_iter().map(as_if_alive).collect());
         }
         if !self.ails(Ailment::Stale) {
             return Ok(found);
@@ -163,7 +190,8 @@ impl ContainerRuntime for Engine {
     }
 
     async fn inspect(&self, id: &ContainerId) -> Result<Option<ObservedContainer>, RuntimeError> {
-        self.inner.inspect(id).await
+        let found = self.inner.inspect(id).await?;
+        Ok(if self.planted == Some(Planted::DeadSeemAlive) { found.map(as_if_alive) } else { found })
     }
 
     fn events(&self, owner: &Owner) -> BoxStream<'static, RuntimeEvent> {

@@ -56,6 +56,9 @@ impl Follower {
             if self.planted == Some(Planted::FeedDrops) && self.heard.is_multiple_of(50) {
                 continue;
             }
+            if self.planted == Some(Planted::FeedRepeats) && self.heard.is_multiple_of(50) {
+                self.image.apply(&committed.transaction);
+            }
             let committed = self.as_told(committed);
             if news.reloaded && committed.revision <= self.image.revision() {
                 continue;

@@ -80,8 +80,9 @@ impl Incident {
             74 | 75 => Self::EngineLosesEvents(node),
             76 | 77 => Self::EngineForgets(node),
             78..=82 => {
-                let all = [Ailment::Full, Ailment::NoImages, Ailment::WrongImages, Ailment::Stale];
-                Self::EngineAils(node, all[usize::try_from(random() % 4).unwrap_or(0)], spell)
+                let all = Ailment::ALL;
+                let which = usize::try_from(random() % all.len() as u64).unwrap_or(0);
+                Self::EngineAils(node, all[which], spell)
             }
             83..=87 => {
                 let all = [Cut::Both, Cut::Requests, Cut::Answers];
@@ -117,6 +118,7 @@ impl Incident {
         "pulls fail",
         "images are not there",
         "listing stale",
+        "listing slow",
         "cut off",
         "requests cut off",
         "answers cut off",
@@ -151,6 +153,7 @@ impl Incident {
             Self::EngineAils(_, Ailment::NoImages, _) => "pulls fail",
             Self::EngineAils(_, Ailment::WrongImages, _) => "images are not there",
             Self::EngineAils(_, Ailment::Stale, _) => "listing stale",
+            Self::EngineAils(_, Ailment::Slow, _) => "listing slow",
             Self::CutOff(_, Cut::Both) => "cut off",
             Self::CutOff(_, Cut::Requests) => "requests cut off",
             Self::CutOff(_, Cut::Answers) => "answers cut off",

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use orch_core::agent::{
-    AgentApi, AgentApiError, Authority, DesiredSet, DesiredVersion, Heartbeat, HeartbeatAnswer,
+    AgentApi, AgentApiError, Authority, DesiredSet, DesiredTask, DesiredVersion, Heartbeat, HeartbeatAnswer,
     RegisterRequest, Registered, ReportAnswer, TaskVerdict, TicketId,
 };
 use orch_core::env::{EnvExt as _, SharedEnv};
@@ -101,6 +101,8 @@ pub struct Link {
     pub server_env: SharedEnv,
     /// What is wrong with it.
     pub planted: Option<Planted>,
+    /// What the node was told to run last.
+    pub told: Mutex<Vec<DesiredTask>>,
 }
 
 fn lost(what: &str) -> AgentApiError {
@@ -171,6 +173,14 @@ impl Link {
         TaskReport { status, ..report }
     }
 
+    fn swallows(&self, status: &TaskStatus) -> bool {
+        match self.planted {
+            Some(Planted::SwallowedRemovals) => *status == TaskStatus::Removed,
+            Some(Planted::SwallowedEnds) => matches!(status, TaskStatus::Stopped(_) | TaskStatus::Failed(_)),
+            _ => false,
+        }
+    }
+
     /// The same credential again, long after, under a number that nothing of the kind had before.
     fn repeat_renumbered(&self, authority: &Authority) {
         let Some(api) = self.exchange.with(|inner| inner.server.clone()) else { return };
@@ -222,6 +232,14 @@ impl AgentApi for Link {
             let at = self.env.random_u64() % set.tasks.len() as u64;
             set.tasks.remove(usize::try_from(at).unwrap_or(0));
         }
+        if self.planted == Some(Planted::StaleSets) {
+            let now = set.tasks.clone();
+            let before =
+                std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), now);
+            if self.chance(100) {
+                set.tasks = before;
+            }
+        }
         Ok(set)
     }
 
@@ -234,9 +252,9 @@ impl AgentApi for Link {
         if self.planted == Some(Planted::RenumberedRepeats) && self.chance(100) {
             self.repeat_renumbered(authority);
         }
-        if self.planted == Some(Planted::SwallowedRemovals) {
+        if matches!(self.planted, Some(Planted::SwallowedRemovals | Planted::SwallowedEnds)) {
             let (swallowed, told): (Vec<_>, Vec<_>) =
-                reports.into_iter().partition(|report| report.status == TaskStatus::Removed);
+                reports.into_iter().partition(|report| self.swallows(&report.status));
             let mut answer = call!(self, |api, authority, told| api.report(&authority, told))?;
             answer.verdicts.extend(swallowed.iter().map(|_| TaskVerdict::Accepted));
             return Ok(answer);

@@ -45,8 +45,12 @@ planted! {
     DrainedNodeUsed = "drained-node-used",
     /// The scheduler places on revoked nodes.
     RevokedNodeUsed = "revoked-node-used",
+    /// The scheduler places half of what is asked of it, and gives no reason for the rest.
+    HalfPlaced = "half-placed",
     /// The disk acknowledges a group now and then without having written it.
     LostWrites = "lost-writes",
+    /// The disk acknowledges each group before it writes it.
+    EarlyAcknowledgement = "early-acknowledgement",
     /// The disk writes a group in half now and then.
     TornCommits = "torn-commits",
     /// The disk keeps rows that were removed.
@@ -57,6 +61,10 @@ planted! {
     WrittenAndDenied = "written-and-denied",
     /// The validator takes each credential of a node for its newest.
     DeadCredentialsLive = "dead-credentials-live",
+    /// The validator takes a credential of any registration for one of the newest.
+    AnyIncarnation = "any-incarnation",
+    /// The validator takes a credential for the one before it now and then.
+    OlderGeneration = "older-generation",
     /// The validator does not recognise a credential now and then.
     FlakyValidator = "flaky-validator",
     /// Enrolment takes any key for the one that a node is bound to.
@@ -67,18 +75,28 @@ planted! {
     RenumberedRepeats = "renumbered-repeats",
     /// The network swallows each report that a task is removed, and says that it was taken.
     SwallowedRemovals = "swallowed-removals",
+    /// The network swallows each report that a task came to its end, and says that it was taken.
+    SwallowedEnds = "swallowed-ends",
     /// A task is said to run once its container exists.
     EarlyRunning = "early-running",
     /// A task is said to be healthy once it runs.
     EarlyHealthy = "early-healthy",
     /// A task is missing now and then from what a node is told to run.
     LostTask = "lost-task",
+    /// A node is told now and then to run what it was to run before, as if it were the newest.
+    StaleSets = "stale-sets",
     /// The engine lists other clusters' containers, too.
     ForeignContainers = "foreign-containers",
     /// The engine removes nothing, and says that it did.
     RemovesNothing = "removes-nothing",
     /// The engine stops nothing, and says that it did.
     StopsNothing = "stops-nothing",
+    /// The engine starts nothing, and says that it did.
+    StartsNothing = "starts-nothing",
+    /// Containers that ended are said to run.
+    DeadSeemAlive = "dead-seem-alive",
+    /// The feed tells a transaction twice now and then.
+    FeedRepeats = "feed-repeats",
     /// The feed leaves a transaction out now and then.
     FeedDrops = "feed-drops",
     /// The feed tells a transaction's rows wrongly now and then: as they were.

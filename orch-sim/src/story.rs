@@ -268,14 +268,11 @@ impl Story {
         for (_, actor) in std::mem::take(&mut self.standing) {
             self.world.sim.resume(actor);
         }
-        // Whom an agent was told to be no longer it learns only as a new process: each is started once more.
-        for at in 0..self.world.nodes.len() {
-            let node = &self.world.nodes[at];
+        for node in &self.world.nodes {
             node.engine.set_fault_source(None);
             node.engine.set_reachable(true);
             node.seen.heal();
             node.checks.set_bad(0);
-            self.world.start_agent(at);
         }
         if self.world.control().is_none() {
             self.world.crash_server();
@@ -283,8 +280,14 @@ impl Story {
         }
     }
 
-    /// Whatever waits for a person, in the quiet after the faults.
+    /// Whatever waits for a person, in the quiet after the faults. Agents that run are left alone: what they got wrong they
+    /// must find themselves.
     fn people_look_after_it(&mut self) {
+        for at in 0..self.world.nodes.len() {
+            if self.world.nodes[at].needs_a_start() {
+                self.world.start_agent(at);
+            }
+        }
         let Some(control) = self.world.control() else { return };
         let image = control.image();
         for rollout in image.deployments().filter(|rollout| rollout.status == DeploymentStatus::Paused) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use orch_agent::{Agent, AgentConfig, Cache, MemoryCache, NodeKey, Prober};
+use orch_agent::{Agent, AgentConfig, AgentStatus, Cache, MemoryCache, NodeKey, Prober};
 use orch_auth::{
     enrollment::StaticToken, jwt::NoUserAuth, key::ServerKey, roles::HierarchicalRoles,
     token::TokenCredentials,
@@ -25,6 +25,7 @@ use orch_core::task::Attempt;
 use orch_core::testing::decide::web_spec;
 use orch_core::testing::env::{Actor, Sim};
 use orch_core::testing::runtime::{Call, FakeRuntime};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::apart::Apart;
@@ -85,6 +86,7 @@ pub struct SimNode {
     /// Who its agent is.
     pub actor: Actor,
     stop: CancellationToken,
+    status: watch::Receiver<AgentStatus>,
     key: Arc<NodeKey>,
     cache: Arc<dyn Cache>,
 }
@@ -137,6 +139,12 @@ impl SimNode {
         all
     }
 
+    /// Whether its agent is of no use until a person starts it: it is down, or was told that its node is revoked.
+    #[must_use]
+    pub fn needs_a_start(&self) -> bool {
+        !self.up || self.status.borrow().revoked
+    }
+
     /// Whether what another cluster runs here is still there.
     #[must_use]
     pub fn has_let_be(&self) -> bool {
@@ -173,6 +181,7 @@ impl World {
                 engine,
                 checks: Arc::new(Checks::new(env)),
                 stop: CancellationToken::new(),
+                status: watch::Sender::default().subscribe(),
                 up: false,
                 actor: Actor(FIRST_AGENT + at),
                 key: Arc::new(NodeKey::generate().expect("a key can be made")),
@@ -286,6 +295,7 @@ impl World {
             env: env.clone(),
             server_env: self.sim.env(SERVER),
             planted: self.planted,
+            told: Mutex::default(),
         };
         let cpu = if self.planted == Some(Planted::DoubleBooking) { 500 } else { 16_000 };
         let mut config = AgentConfig::new(node.name.clone(), "127.0.0.1", Resources::new(cpu, 64 << 30));
@@ -296,6 +306,7 @@ impl World {
             .cache(Arc::clone(&node.cache))
             .key(node.key.clone())
             .build();
+        node.status = agent.status();
         orch_core::env::Env::spawn(&*env, Box::pin(agent.run(node.stop.clone())));
     }
 

@@ -19,7 +19,7 @@ use orch_core::time::Timestamp;
 
 use super::Planted;
 
-/// One in so many is not recognised.
+/// One in so many is recognised wrongly, where it is a matter of now and then.
 const FLAKY: u64 = 150;
 
 /// The production credentials, recognised wrongly.
@@ -33,6 +33,20 @@ pub(crate) struct Faulty {
 impl Faulty {
     pub(crate) fn new(inner: TokenCredentials, planted: Option<Planted>) -> Self {
         Self { inner, planted, newest: Mutex::default(), asked: AtomicU64::new(0) }
+    }
+
+    fn now_and_then(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed) % FLAKY == FLAKY - 1
+    }
+
+    /// The newest of the node that was ever shown.
+    fn newest(&self, shown: Recognised) -> Recognised {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = newest.entry(shown.node).or_insert_with(|| shown.clone());
+        if (shown.incarnation, shown.generation) > (known.incarnation, known.generation) {
+            *known = shown;
+        }
+        known.clone()
     }
 }
 
@@ -53,18 +67,14 @@ impl CredentialValidator for Faulty {
     async fn recognise(&self, presented: &PresentedCredential) -> Result<Recognised, NotRecognised> {
         let shown = self.inner.recognise(presented).await?;
         match self.planted {
-            Some(Planted::FlakyValidator)
-                if self.asked.fetch_add(1, Ordering::Relaxed) % FLAKY == FLAKY - 1 =>
-            {
-                Err(NotRecognised)
+            Some(Planted::FlakyValidator) if self.now_and_then() => Err(NotRecognised),
+            Some(Planted::OlderGeneration) if self.now_and_then() => {
+                Ok(Recognised { generation: shown.generation.saturating_sub(1), ..shown })
             }
-            Some(Planted::DeadCredentialsLive) => {
-                let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-                let known = newest.entry(shown.node).or_insert_with(|| shown.clone());
-                if (shown.incarnation, shown.generation) > (known.incarnation, known.generation) {
-                    *known = shown;
-                }
-                Ok(known.clone())
+            Some(Planted::DeadCredentialsLive) => Ok(self.newest(shown)),
+            Some(Planted::AnyIncarnation) => {
+                let incarnation = self.newest(shown.clone()).incarnation;
+                Ok(Recognised { incarnation, ..shown })
             }
             _ => Ok(shown),
         }

@@ -25,6 +25,11 @@ impl Scheduler for Faulty {
             Planted::DrainedNodeUsed => {
                 onto(problem, |node| node.status == NodeStatus::Draining || node.cordoned)
             }
+            Planted::HalfPlaced => {
+                let mut solution = FilterAndScore.solve(problem);
+                solution.placements.truncate(solution.placements.len() / 2);
+                Solution { unplaced: None, ..solution }
+            }
             Planted::RevokedNodeUsed => onto(problem, |node| node.status == NodeStatus::Revoked),
             _ => FilterAndScore.solve(problem),
         }
