@@ -7,9 +7,11 @@ use super::{Command, Ctx, Decision, Rejection};
 use crate::agent::{ReportAnswer, TaskVerdict};
 use crate::cluster::{Cluster, Transaction};
 use crate::id::{NodeId, TaskId};
-use crate::identity::Action;
+use crate::identity::{Action, NodePrincipal};
 use crate::record::{Event, EventKind, Severity};
-use crate::task::{Attempt, DesiredStatus, Exit, Failure, Health, Task, TaskReport, TaskStatus};
+use crate::task::{
+    Attempt, DesiredStatus, Exit, Failure, Health, ReportNumber, Task, TaskReport, TaskStatus,
+};
 
 /// A node says where its tasks are, oldest report first. Each report has a verdict of its own: one that is late, or speaks of
 /// a task that is not the node's, is refused and keeps no other from being taken.
@@ -24,7 +26,10 @@ impl Command for ReportTasks {
     type Output = ReportAnswer;
 
     fn decide(self, cluster: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<ReportAnswer>, Rejection> {
-        let node = ctx.standing(cluster)?.node.id;
+        let standing = ctx.standing(cluster)?;
+        let NodePrincipal { incarnation, sequence, .. } = standing.principal;
+        let number = sequence.map(|sequence| ReportNumber { incarnation, sequence });
+        let node = standing.node.id;
         let mut changed: BTreeMap<TaskId, Task> = BTreeMap::new();
         let mut transaction = Transaction::default();
         let mut verdicts = Vec::with_capacity(self.reports.len());
@@ -32,9 +37,10 @@ impl Command for ReportTasks {
         for report in self.reports {
             let known = changed.get(&report.task).or_else(|| cluster.task(report.task).map(|task| &**task));
             match known.ok_or_else(not_yours).and_then(|before| {
-                let mut after = taken(before, &report, node, ctx)?;
+                let mut after = taken(before, &report, node, number, ctx)?;
                 pins.take(cluster, before, &report)?;
                 pins.take_prepared(cluster, &mut after, &report)?;
+                note(before, &mut after, number, ctx);
                 Ok((before, after))
             }) {
                 Err(words) => verdicts.push(TaskVerdict::Refused(words)),
@@ -54,7 +60,7 @@ impl Command for ReportTasks {
         }
         pins.write(cluster, ctx, &mut transaction);
         for task in changed.into_values() {
-            transaction.put(Task { updated_at: ctx.now, ..task });
+            transaction.put(task);
         }
         Ok(Decision::commit(transaction, ReportAnswer { verdicts, revision: ctx.revision }))
     }
@@ -66,9 +72,19 @@ fn not_yours() -> String {
 }
 
 /// The task as the report tells it; the same again where it tells nothing new.
-fn taken(before: &Task, report: &TaskReport, node: NodeId, ctx: &Ctx<'_>) -> Result<Task, String> {
+fn taken(
+    before: &Task,
+    report: &TaskReport,
+    node: NodeId,
+    number: Option<ReportNumber>,
+    ctx: &Ctx<'_>,
+) -> Result<Task, String> {
     if before.node != Some(node) {
         return Err(not_yours());
+    }
+    // Attempt and status order the most of it, but health may alternate: what overtook a report is newer than it.
+    if number.is_some() && number < before.reported {
+        return Err("a newer report of this task was taken".to_owned());
     }
     if report.status == TaskStatus::Pending {
         return Err("a task that has a node is not pending".to_owned());
@@ -103,6 +119,18 @@ fn taken(before: &Task, report: &TaskReport, node: NodeId, ctx: &Ctx<'_>) -> Res
         after.finished_at = after.finished_at.or(Some(ctx.now));
     }
     Ok(after)
+}
+
+/// When it changed, and by which report.
+fn note(before: &Task, after: &mut Task, number: Option<ReportNumber>, ctx: &Ctx<'_>) {
+    let is_news = after != before;
+    if is_news {
+        after.updated_at = ctx.now;
+    }
+    // Of a task that runs even what is no news counts: what it overtook is to be known as late.
+    if is_news || after.status.is_running() {
+        after.reported = number.or(after.reported);
+    }
 }
 
 /// How a task ended is not forgotten when its container is cleared away.
@@ -232,7 +260,7 @@ mod tests {
     use crate::command::DeleteService;
     use crate::command::versions::tests::service;
     use crate::id::ServiceId;
-    use crate::identity::Scope;
+    use crate::identity::{Principal, Scope};
     use crate::node::Resources;
     use crate::task::FailureKind;
     use crate::testing::World;
@@ -347,6 +375,29 @@ mod tests {
         assert!(verdicts[1..4].iter().all(|verdict| matches!(verdict, TaskVerdict::Refused(_))));
         assert_eq!(verdicts[4], TaskVerdict::Accepted);
         assert_eq!((bed.row().attempt, &bed.row().status), (Attempt(2), &HEALTHY));
+    }
+
+    /// Found by the simulation: a repeated message that was overtaken set health back to unchecked, for ever. Without the
+    /// comparison of numbers in `taken` the last word on a task is the one that the network delivered last.
+    #[test]
+    fn a_report_that_newer_ones_overtook_is_late_even_if_it_only_speaks_of_health() {
+        let mut bed = bed();
+        let mut send = |sequence: Option<u64>, status: TaskStatus| {
+            let Principal::Node(principal) = bed.world.principal_of(bed.node) else { panic!("a node's") };
+            let principal = Principal::Node(NodePrincipal { sequence, ..principal });
+            let reports = vec![report(bed.task, 1, status)];
+            let answer = bed.world.execute_as(&principal, &Scope::Node(bed.node), ReportTasks { reports });
+            let status = bed.world.cluster.task(bed.task).unwrap().status.clone();
+            (answer.unwrap().verdicts.remove(0) == TaskVerdict::Accepted, status)
+        };
+        assert_eq!(send(Some(3), RUNNING), (true, RUNNING));
+        assert_eq!(send(Some(5), HEALTHY), (true, HEALTHY));
+        assert_eq!(send(Some(4), RUNNING), (false, HEALTHY), "overtaken");
+        assert_eq!(send(Some(5), HEALTHY), (true, HEALTHY), "repeated");
+        assert_eq!(send(Some(7), HEALTHY), (true, HEALTHY), "no news, and newer");
+        assert_eq!(send(Some(6), UNHEALTHY), (false, HEALTHY), "overtaken by what was no news");
+        assert_eq!(send(Some(8), UNHEALTHY), (true, UNHEALTHY));
+        assert_eq!(send(None, HEALTHY), (true, HEALTHY), "an agent that numbers nothing is believed");
     }
 
     #[test]

@@ -313,6 +313,7 @@ impl<'a, 'c> Pass<'a, 'c> {
             updated_at: now,
             started_at: None,
             finished_at: None,
+            reported: None,
         });
         self.created += 1;
         self.stepped |= self.runs_target(&task);

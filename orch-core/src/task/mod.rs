@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use prepare::{Preparation, PrepareReport, Prepared};
-pub use report::TaskReport;
+pub use report::{ReportNumber, TaskReport};
 pub use status::{Backwards, DesiredStatus, Exit, Failure, FailureKind, Health, TaskStatus};
 pub use stop::StopCause;
 
@@ -121,6 +121,9 @@ pub struct Task {
     /// The image that its node was asked to have before this task makes room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation: Option<Preparation>,
+    /// The last report that was taken of it; `None` before the first, and from agents that do not number their requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<ReportNumber>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.

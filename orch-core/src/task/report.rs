@@ -5,8 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Exit, TaskStatus};
 use crate::id::TaskId;
+use crate::node::Incarnation;
 use crate::runtime::ContainerId;
 use crate::service::{ImageDigest, ImageOrigin};
+
+/// Which request of its node said something: a later one has a higher number, whenever they arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ReportNumber {
+    /// The node's registration.
+    pub incarnation: Incarnation,
+    /// The request's number in it.
+    pub sequence: u64,
+}
 
 /// One report on one task.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]

@@ -229,6 +229,7 @@ impl World {
             updated_at: self.now,
             started_at: None,
             finished_at: None,
+            reported: None,
         };
         let id = task.id;
         let mut transaction = Transaction::default();

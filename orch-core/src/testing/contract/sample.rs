@@ -18,7 +18,9 @@ use crate::service::{
     AssignedPort, ImageDigest, ImagePin, Protocol, Service, ServiceRevision, ServiceSpec, ServiceStatus,
     Version,
 };
-use crate::task::{Attempt, DesiredStatus, Exit, Preparation, Prepared, Slot, Task, TaskStatus};
+use crate::task::{
+    Attempt, DesiredStatus, Exit, Preparation, Prepared, ReportNumber, Slot, Task, TaskStatus,
+};
 use crate::time::Timestamp;
 
 /// A moment that has microseconds, so that a store which cuts them off is found out.
@@ -176,6 +178,7 @@ impl Sample {
             updated_at: NOW,
             started_at: Some(NOW),
             finished_at: Some(NOW),
+            reported: Some(ReportNumber { incarnation: Incarnation(2), sequence: 7 }),
         }
     }
 
