@@ -40,7 +40,8 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) async fn start() -> anyhow::Result<Self> {
+    /// `start_concurrency`: containers that are created and started at the same time; `None`: as agents do by default.
+    async fn start(start_concurrency: Option<usize>) -> anyhow::Result<Self> {
         let program = build_demo_server().await.context("the demo's web server was not built")?;
         let folder = tempfile::tempdir()?;
         let docker = DockerRuntime::new(DockerConfig {
@@ -55,7 +56,9 @@ impl Cluster {
         let store = orch_store::open(&StoreUrl::Sqlite(folder.path().join("bench.db"))).await?;
         let runtime = Arc::new(Timed::new(Arc::new(docker.clone())));
         let cores = std::thread::available_parallelism()?.get() as u64;
-        let config = AgentConfig::new("bench".parse()?, "127.0.0.1", Resources::new(cores * 1_000, 64 << 30));
+        let mut config =
+            AgentConfig::new("bench".parse()?, "127.0.0.1", Resources::new(cores * 1_000, 64 << 30));
+        config.start_concurrency = start_concurrency.unwrap_or(config.start_concurrency);
         let start_concurrency = config.start_concurrency;
         let local = LocalCluster::builder().store(store).folder(folder.path()).node(config, runtime.clone());
         let local = match local.start().await {
@@ -185,10 +188,13 @@ pub(crate) async fn until(what: &str, is: impl AsyncFn() -> anyhow::Result<bool>
 
 /// Does `work` on a cluster and removes it afterwards: after the end, or an error. Where `work` is [`interruptible`] that is so
 /// after Ctrl-C, too.
-pub(crate) fn on_cluster<T>(work: impl AsyncFnOnce(&Cluster) -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub(crate) fn on_cluster<T>(
+    start_concurrency: Option<usize>,
+    work: impl AsyncFnOnce(&Cluster) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let answer = runtime.block_on(async {
-        let cluster = Cluster::start().await?;
+        let cluster = Cluster::start(start_concurrency).await?;
         let done = work(&cluster).await;
         let removed = cluster.remove().await;
         let done = done?;

@@ -26,11 +26,14 @@ pub(crate) struct Options {
     /// The same through Swarm as well: the engine joins a swarm on loopback and leaves it afterwards. Refused where it is in one.
     #[arg(long)]
     with_swarm: bool,
+    /// Containers that the agent, and the bare loop, create and start at the same time; as agents do by default unless given.
+    #[arg(long)]
+    start_concurrency: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { containers: 50, rounds: 5, with_swarm: false }
+        Self { containers: 50, rounds: 5, with_swarm: false, start_concurrency: None }
     }
 }
 
@@ -40,7 +43,7 @@ pub(crate) fn label() -> (&'static str, String) {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
-    on_cluster(async |cluster| {
+    on_cluster(options.start_concurrency, async |cluster| {
         let swarm = if options.with_swarm { Some(Swarm::find().await?) } else { None };
         let measured = interruptible(measure(cluster, options, swarm.as_ref())).await;
         // Each is undone, whatever became of the other.

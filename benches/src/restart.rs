@@ -24,7 +24,7 @@ impl Default for Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
-    on_cluster(async |cluster| interruptible(measure(cluster, options.deaths.max(1))).await)
+    on_cluster(None, async |cluster| interruptible(measure(cluster, options.deaths.max(1))).await)
 }
 
 async fn measure(cluster: &Cluster, deaths: u32) -> anyhow::Result<Report> {

@@ -31,7 +31,7 @@ impl Default for Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
-    on_cluster(async |cluster| {
+    on_cluster(None, async |cluster| {
         let measured = interruptible(measure(cluster, options)).await;
         let (key, value) = label();
         remove_labelled(&format!("{key}={value}")).await?;

@@ -20,6 +20,8 @@ const NOTICE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Apart {
     nodes: BTreeSet<NodeId>,
+    /// Those that were heard as well, and were not cut off.
+    others: BTreeSet<NodeId>,
     /// When they are no longer.
     pub until: Duration,
 }
@@ -36,8 +38,10 @@ impl Apart {
             .map(|node| node.id)
             .collect();
         let first = usize::try_from(first % heard.len().max(1) as u64).unwrap_or(0);
-        let most = heard.iter().cycle().skip(first).take(heard.len() / 2 + 1).copied().collect();
-        (heard.len() >= 3).then_some(Self { nodes: most, until })
+        let mut heard_from = heard.iter().cycle().skip(first).copied();
+        let nodes = heard_from.by_ref().take(heard.len() / 2 + 1).collect();
+        let others = heard_from.take(heard.len() - heard.len() / 2 - 1).collect();
+        (heard.len() >= 3).then_some(Self { nodes, others, until })
     }
 
     /// Whether a node is one of them.
@@ -54,6 +58,12 @@ impl Apart {
                 && (answers(node)
                     || matches!(node.status, NodeStatus::Offline { cause, .. } if cause != OfflineCause::Shutdown))
         };
+        // Where people take nodes away meanwhile, those that are left and silent become the most without falling silent.
+        let stands =
+            |node: &NodeId| view.cluster().node(*node).is_some_and(|node| node.status != NodeStatus::Revoked);
+        if !self.others.iter().all(stands) {
+            return false;
+        }
         let nodes: Vec<&Node> = view.cluster().nodes().map(|node| &**node).collect();
         let silent: BTreeSet<NodeId> = nodes.iter().copied().filter(silent).map(|node| node.id).collect();
         let heard = nodes.iter().filter(|node| answers(node) && !silent.contains(&node.id)).count();

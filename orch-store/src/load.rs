@@ -1,5 +1,6 @@
 //! Taking the right to write, and reading the whole state, in one transaction: nothing is written in between.
 
+use futures_util::TryStreamExt as _;
 use orch_core::cluster::{Change, Revision};
 use orch_core::id::ClusterId;
 use orch_core::store::{Epoch, Image, StoreError};
@@ -48,12 +49,13 @@ async fn read_table<E: Document>(
     transaction: &DatabaseTransaction,
     into: &mut Vec<Change>,
 ) -> Result<(), StoreError> {
-    let rows = E::find().all(transaction).await.map_err(|error| engine.read_failure(error.into()))?;
-    into.reserve(rows.len());
-    for row in &rows {
-        let change = E::change(row).map_err(|unreadable| {
+    let failed = |error: DbErr| engine.read_failure(error.into());
+    // Row by row: the documents of a large cluster, all at once, would take several times the memory of what they say.
+    let mut rows = E::find().stream(transaction).await.map_err(failed)?;
+    while let Some(row) = rows.try_next().await.map_err(failed)? {
+        let change = E::change(&row).map_err(|unreadable| {
             let table = E::default();
-            corrupt(format!("{} {}", table.table_name(), E::name(row)), unreadable)
+            corrupt(format!("{} {}", table.table_name(), E::name(&row)), unreadable)
         })?;
         into.push(change);
     }

@@ -1,20 +1,13 @@
 //! From a credential to a node: form by the validator, life by the state, memory by the sequence numbers.
 
+use super::authority::{Admitted, Refused};
 use super::own::ContainReuse;
 use super::{AgentConnection, ControlPlane, Health, RequestOptions, authority, metric};
 use crate::agent::{AgentApiError, Authority};
 use crate::cluster::Cluster;
 use crate::command::UseCredential;
 use crate::command::rejection::Unauthorized;
-use crate::identity::{CredentialBinding, NodePrincipal, Permit, PresentedCredential, Recognised, Verdict};
-use crate::node::NodeStatus;
-
-/// A node that was let in.
-pub(super) struct Admitted {
-    pub(super) principal: NodePrincipal,
-    /// It showed its next credential for the first time: that is to be made durable before anything is done for it.
-    promote: bool,
-}
+use crate::identity::{CredentialBinding, NodePrincipal, Permit, PresentedCredential, Recognised};
 
 impl ControlPlane {
     /// Who a node is. `heartbeat`: the request promotes the credential itself.
@@ -50,38 +43,23 @@ impl ControlPlane {
         self.weigh(&image, &recognised, authority.sequence).await
     }
 
-    /// What the state and the sequence numbers say of a credential that is ours.
+    /// What the state and the sequence numbers say of a credential that is ours, and what follows from it.
     async fn weigh(
         &self,
         image: &Cluster,
         shown: &Recognised,
         sequence: Option<u64>,
     ) -> Result<Admitted, AgentApiError> {
-        let node = image.node(shown.node).ok_or_else(|| refuse("removed", Unauthorized::Unknown))?;
-        if node.status == NodeStatus::Revoked {
-            return Err(refuse("revoked", Unauthorized::NodeRevoked));
-        }
-        let row = image.credential(shown.node).ok_or_else(|| refuse("reset", Unauthorized::NodeReset))?;
         let shared = self.shared();
-        let highest = shared.liveness.highest_sequence(shown.node, row.incarnation);
-        let verdict = row.judge(shown, sequence, highest, shared.clock.now());
-        match verdict {
-            Verdict::Current | Verdict::Promote | Verdict::Grace => {}
-            Verdict::Expired => return Err(refuse("expired", Unauthorized::CredentialExpired)),
-            Verdict::Late => return Err(refuse("late", Unauthorized::CredentialSuperseded)),
-            Verdict::OldIncarnation => return Err(refuse("old_incarnation", Unauthorized::NodeReset)),
-            Verdict::Unknown => return Err(refuse("unknown", Unauthorized::Unknown)),
-            Verdict::Reused => return Err(self.contain(shown).await),
+        let highest = |incarnation| shared.liveness.highest_sequence(shown.node, incarnation);
+        match authority::weigh(image, shown, sequence, highest, shared.clock.now()) {
+            Ok(admitted) => {
+                shared.liveness.note_sequence(shown.node, shown.incarnation, sequence);
+                Ok(admitted)
+            }
+            Err(Refused::Because(reason, why)) => Err(refuse(reason, why)),
+            Err(Refused::Reused) => Err(self.contain(shown).await),
         }
-        let principal = NodePrincipal {
-            node: shown.node,
-            incarnation: shown.incarnation,
-            generation: shown.generation,
-            sequence,
-        };
-        authority::stands(image, &principal).map_err(|why| refuse("reset", why))?;
-        shared.liveness.note_sequence(shown.node, shown.incarnation, sequence);
-        Ok(Admitted { principal, promote: verdict == Verdict::Promote })
     }
 
     /// A dead credential was used anew: someone has a copy.

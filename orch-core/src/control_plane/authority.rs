@@ -1,9 +1,60 @@
-//! Whether a node that was let in may still act: asked on the image that a decision is made on, and again after every wait.
+//! Whether a node may act, as far as the state says: by the credential that it shows, and again after every wait.
 
 use crate::cluster::Cluster;
 use crate::command::rejection::Unauthorized;
-use crate::identity::NodePrincipal;
-use crate::node::NodeStatus;
+use crate::identity::{NodePrincipal, Recognised, Verdict};
+use crate::node::{Incarnation, NodeStatus};
+use crate::time::Timestamp;
+
+/// A node that may act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Admitted {
+    pub(super) principal: NodePrincipal,
+    /// It showed its next credential for the first time: that is to be made durable before anything is done for it.
+    pub(super) promote: bool,
+}
+
+/// Why a credential that is ours opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It is dead, and someone uses it anew: someone has a copy.
+    Reused,
+    /// In a word for the metrics, and as the caller is told.
+    Because(&'static str, Unauthorized),
+}
+
+/// What the state and the sequence numbers say of a credential that is ours. `highest`: the highest number of a registration
+/// that memory knows of.
+pub(super) fn weigh(
+    cluster: &Cluster,
+    shown: &Recognised,
+    sequence: Option<u64>,
+    highest: impl FnOnce(Incarnation) -> u64,
+    now: Timestamp,
+) -> Result<Admitted, Refused> {
+    let node = cluster.node(shown.node).ok_or(Refused::Because("removed", Unauthorized::Unknown))?;
+    if node.status == NodeStatus::Revoked {
+        return Err(Refused::Because("revoked", Unauthorized::NodeRevoked));
+    }
+    let row = cluster.credential(shown.node).ok_or(Refused::Because("reset", Unauthorized::NodeReset))?;
+    let promote = match row.judge(shown, sequence, highest(row.incarnation), now) {
+        Verdict::Current | Verdict::Grace => false,
+        Verdict::Promote => true,
+        Verdict::Expired => return Err(Refused::Because("expired", Unauthorized::CredentialExpired)),
+        Verdict::Late => return Err(Refused::Because("late", Unauthorized::CredentialSuperseded)),
+        Verdict::OldIncarnation => return Err(Refused::Because("old_incarnation", Unauthorized::NodeReset)),
+        Verdict::Unknown => return Err(Refused::Because("unknown", Unauthorized::Unknown)),
+        Verdict::Reused => return Err(Refused::Reused),
+    };
+    let principal = NodePrincipal {
+        node: shown.node,
+        incarnation: shown.incarnation,
+        generation: shown.generation,
+        sequence,
+    };
+    stands(cluster, &principal).map_err(|why| Refused::Because("reset", why))?;
+    Ok(Admitted { principal, promote })
+}
 
 /// Whether the node is still there, not revoked, and in the same registration. Rotation of its credential does not matter:
 /// a request that was admitted runs on.

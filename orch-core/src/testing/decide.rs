@@ -22,7 +22,7 @@ use crate::task::{Attempt, DesiredStatus, Slot, Task, TaskReport, TaskStatus};
 use crate::time::Timestamp;
 
 /// A cluster, its time and its ids: commands are decided, and what they ask for is applied at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct World {
     /// The state so far.
     pub cluster: Cluster,
@@ -156,6 +156,30 @@ impl World {
     /// # Panics
     /// `name` is no node name, or is taken.
     pub fn register_node(&mut self, name: &str, resources: Resources) -> NodeId {
+        let id = self.ids.next();
+        self.register(name, resources, (id, Incarnation(1))).expect("the name is free")
+    }
+
+    /// The node registers again, by its key.
+    ///
+    /// # Errors
+    /// It may not.
+    ///
+    /// # Panics
+    /// There is no such node.
+    pub fn register_again(&mut self, node: NodeId) -> Result<Incarnation, Rejection> {
+        let row = self.cluster.node(node).expect("the node is there");
+        let (name, incarnation) = (row.name.to_string(), Incarnation(row.incarnation.0 + 1));
+        self.register(&name, row.capacity, (node, incarnation))?;
+        Ok(incarnation)
+    }
+
+    fn register(
+        &mut self,
+        name: &str,
+        resources: Resources,
+        (node, incarnation): (NodeId, Incarnation),
+    ) -> Result<NodeId, Rejection> {
         let command = RegisterNode {
             claim: RegistrationClaim {
                 facts: Default::default(),
@@ -167,13 +191,17 @@ impl World {
                 agent_version: "0.3.0".to_owned(),
                 boot: None,
             },
-            proven: Proven { token: true, key: Some((NodePublicKey(name.to_owned()), 0)), open: false },
+            proven: Proven {
+                token: incarnation == Incarnation(1),
+                key: Some((NodePublicKey(name.to_owned()), incarnation.0 - 1)),
+                open: false,
+            },
             credential: issued(1, self.now),
-            credential_for: (self.ids.next(), Incarnation(1)),
+            credential_for: (node, incarnation),
             binding: CredentialBinding::Token,
             active_boot: false,
         };
-        self.execute(command).expect("the name is free").node.id
+        Ok(self.execute(command)?.node.id)
     }
 
     /// A task of the service's present version in a slot, as the scheduler would place it: assigned to `node`, or pending

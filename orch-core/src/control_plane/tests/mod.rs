@@ -1,5 +1,6 @@
 //! Tests of the shell, on the simulated executor, with commands of their own.
 
+mod exploration;
 mod harness;
 mod nodes;
 mod receipts;
