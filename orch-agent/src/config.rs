@@ -30,7 +30,8 @@ pub struct AgentConfig {
     pub version: String,
     /// What this node refuses to run.
     pub policy: NodePolicy,
-    /// Containers that are created and started at the same time; default: the machine's cores, 2 to 8.
+    /// Containers that are created and started at the same time; default: four a core, 8 to 16. A start is more waiting than
+    /// work, most of all under a small CPU limit (`orch-bench deploy --start-concurrency`, docs/benchmarks.md).
     pub start_concurrency: usize,
     /// Dead containers of a task that stay for their logs until the task is removed: the newest; at least 1.
     pub keep_dead: usize,
@@ -69,7 +70,7 @@ impl AgentConfig {
             token: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             policy: NodePolicy::default(),
-            start_concurrency: cores.clamp(2, 8),
+            start_concurrency: cores.saturating_mul(4).clamp(8, 16),
             keep_dead: 1,
             pull_concurrency: 3,
             image_cleanup: Some(ImageCleanup::default()),

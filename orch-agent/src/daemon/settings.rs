@@ -95,7 +95,7 @@ pub(crate) struct Flags {
     /// Allows plain HTTP to a control plane on another machine.
     #[arg(long, global = true, env = "ORCH_INSECURE", num_args = 0..=1, default_missing_value = "true")]
     insecure: Option<String>,
-    /// Containers started at the same time [default: the cores, 2 to 8].
+    /// Containers started at the same time [default: four a core, 8 to 16].
     #[arg(long, global = true, env = "ORCH_START_CONCURRENCY")]
     start_concurrency: Option<usize>,
     /// Dead containers of a task that stay for their logs, 1 to 20 [default: 1].
