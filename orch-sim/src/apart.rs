@@ -37,11 +37,14 @@ impl Apart {
             .filter(|node| answers(node) && view.liveness(node.id) == NodeLiveness::Alive)
             .map(|node| node.id)
             .collect();
-        let first = usize::try_from(first % heard.len().max(1) as u64).unwrap_or(0);
+        if heard.len() < 3 {
+            return None;
+        }
+        let first = usize::try_from(first % heard.len() as u64).unwrap_or(0);
         let mut heard_from = heard.iter().cycle().skip(first).copied();
         let nodes = heard_from.by_ref().take(heard.len() / 2 + 1).collect();
         let others = heard_from.take(heard.len() - heard.len() / 2 - 1).collect();
-        (heard.len() >= 3).then_some(Self { nodes, others, until })
+        Some(Self { nodes, others, until })
     }
 
     /// Whether a node is one of them.

@@ -79,6 +79,12 @@ impl Exchange {
         self.with(|inner| inner.cut.insert(node.clone(), cut));
     }
 
+    /// Whether a node is cut off, one way or both.
+    #[must_use]
+    pub fn is_cut(&self, node: &NodeName) -> bool {
+        self.with(|inner| inner.cut.contains_key(node))
+    }
+
     /// No node is cut off.
     pub fn reconnect(&self) {
         self.with(|inner| inner.cut.clear());

@@ -370,7 +370,7 @@ impl Story {
             Incident::EngineLosesEvents(node) => self.world.nodes[node].engine.eat_events(3),
             Incident::EngineForgets(node) => self.with_a_container(node, |engine, id| engine.forget(id)),
             Incident::EngineAils(node, ailment, spell) => self.world.nodes[node].seen.ail(ailment, spell),
-            Incident::CutOff(node, cut) => self.world.exchange.cut(&self.world.nodes[node].name, cut),
+            Incident::CutOff(node, cut) => self.world.cut_off(node, cut),
             Incident::CutOffMost(spell) => {
                 let (first, until) = (self.random.next_u64(), self.world.sim.elapsed() + spell);
                 self.world.cut_off_most(first, until);

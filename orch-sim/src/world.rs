@@ -267,6 +267,14 @@ impl World {
         self.apart = Some(apart);
     }
 
+    /// Cuts one node off; those that are cut off together are so for their time.
+    pub fn cut_off(&self, at: usize, cut: Cut) {
+        let name = &self.nodes[at].name;
+        if self.apart.is_none() || !self.exchange.is_cut(name) {
+            self.exchange.cut(name, cut);
+        }
+    }
+
     /// No node is cut off.
     pub fn reconnect(&mut self) {
         self.exchange.reconnect();

@@ -65,8 +65,8 @@ async fn fifty_tasks_of_one_image_share_its_pull_and_start_a_few_at_a_time() {
     let running = || tasks.iter().filter(|task| node.server.status(task.id) == "running").count();
     let took = node.until("all run", || running() == 50).await;
     assert_eq!((node.runtime.pulls(), node.runtime.calls(Call::EnsureImage)), (1, 1));
-    // Two at a time: 25 rounds of 100 ms after the rest of the pull.
-    assert!(took >= Duration::from_millis(7_400) && took < Duration::from_millis(8_000), "{took:?}");
+    // Eight at a time, as on a small machine: 7 rounds of 100 ms after the rest of the pull.
+    assert!(took >= Duration::from_millis(5_600) && took < Duration::from_millis(6_000), "{took:?}");
 }
 
 /// M44: a call that hangs delays its own task alone, is given up, and is made again.
