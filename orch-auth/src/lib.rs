@@ -2,12 +2,15 @@
 //!
 //! Users and nodes are authenticated by separate parts, and no credential of one is good for the other:
 //!
-//! - [`jwt`]: users by HS256 tokens, roles from the token or from a static list;
+//! - [`jwt`]: users by HS256 tokens under a ring of keys, roles from the token or from a static list;
+//! - [`oidc`]: users of a foreign issuer, by its public keys;
+//! - [`chain`]: several of them side by side;
 //! - [`token`]: node credentials of 256 random bits, recognised by a keyed tag, stored as a keyed hash only;
 //! - [`enrollment`]: a static registration token beside possession of a node key;
 //! - [`roles`]: the hierarchical authorizer;
 //! - [`secrets`]: values of secrets from files;
-//! - [`key`]: the server key that all of it derives from.
+//! - [`key`]: the server key that all of it derives from;
+//! - [`watched`], [`live`]: what is read from a file, and read again while serving.
 //!
 //! Each implements a trait of `orch_core::identity` or `orch_core::secret`; embedders swap any of them.
 //!
@@ -35,9 +38,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod chain;
 pub mod enrollment;
 pub mod jwt;
 pub mod key;
+pub mod live;
+pub mod oidc;
 pub mod roles;
 pub mod secrets;
 pub mod token;
+pub mod watched;

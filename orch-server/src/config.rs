@@ -1,6 +1,7 @@
 //! The daemon's settings: flag, environment, YAML file, default, in this order. Nothing below this module reads the
 //! environment; what is wrong is told all at once, each with where it was said.
 
+mod oidc;
 mod print;
 mod rules;
 mod settings;
@@ -16,6 +17,7 @@ use orch_core::control_plane::ClusterPolicy;
 use orch_core::secret::Secret;
 use orch_store::StoreUrl;
 
+pub use oidc::{OidcConfig, OidcKeys};
 pub use settings::SETTINGS;
 pub use source::{Settings, command};
 
@@ -43,8 +45,10 @@ pub struct Config {
     pub log_json: bool,
     /// The registration token.
     pub registration_token: Option<Secret<String>>,
-    /// Users' tokens are signed with it; `None`: user authentication is off.
-    pub jwt_secret: Option<Secret<String>>,
+    /// What users' tokens are signed with; `None`: no tokens of ours are taken.
+    pub jwt: Option<JwtKeys>,
+    /// The foreign issuer whose users are let in.
+    pub oidc: Option<OidcConfig>,
     /// Who may come, if not everybody with a token.
     pub users: StaticUsers,
     /// What keys derive from; `None`: one in the data folder, made at first start.
@@ -57,6 +61,16 @@ pub struct Config {
     pub policy: ClusterPolicy,
     /// What the operator should know before anything is served.
     pub warnings: Vec<String>,
+}
+
+/// Where the keys of our own tokens come from.
+#[non_exhaustive]
+#[derive(Clone, Debug)]
+pub enum JwtKeys {
+    /// One secret.
+    Secret(Secret<String>),
+    /// A file with a ring of them.
+    Ring(PathBuf),
 }
 
 /// What runs the containers of a `--dev` cluster.
@@ -73,6 +87,14 @@ pub enum DevRuntime {
 /// All that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<String>);
+
+impl Config {
+    /// Whether users are asked who they are.
+    #[must_use]
+    pub const fn asks_users(&self) -> bool {
+        self.jwt.is_some() || self.oidc.is_some()
+    }
+}
 
 impl std::fmt::Display for Problems {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

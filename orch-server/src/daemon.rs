@@ -6,22 +6,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use orch_auth::enrollment::StaticToken;
-use orch_auth::jwt::{JwtUsers, NoUserAuth};
 use orch_auth::key::ServerKey;
 use orch_auth::roles::HierarchicalRoles;
 use orch_auth::secrets::FileSecrets;
 use orch_auth::token::TokenCredentials;
 use orch_core::control_plane::ControlPlane;
 use orch_core::env::{SharedEnv, SystemEnv};
-use orch_core::identity::UserAuthenticator;
 use orch_core::schedule::FilterAndScore;
 use orch_core::secret::Secret;
 use orch_core::store::{MemoryStore, Store};
 
 use crate::config::Config;
 use crate::local::fresh_secret;
+use crate::reload::Reloader;
 use crate::server::Server;
 use crate::tls::ServerTls;
+use crate::users::Users;
 
 /// Why the daemon did not start.
 #[non_exhaustive]
@@ -39,6 +39,12 @@ pub enum DaemonError {
     /// A key is too short. The configuration refuses such earlier.
     #[error("a configured secret is not usable")]
     Secret(#[source] orch_core::BoxError),
+    /// The foreign issuer's keys.
+    #[error("the OpenID Connect issuer cannot be used")]
+    Issuer(#[source] orch_core::BoxError),
+    /// SIGHUP.
+    #[error("signals cannot be listened for")]
+    Signal(#[source] std::io::Error),
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] crate::tls::TlsError),
@@ -86,19 +92,13 @@ pub async fn build(
             orch_store::open(url).await?
         }
     };
-    let users: Arc<dyn UserAuthenticator> = match &config.jwt_secret {
-        None => Arc::new(NoUserAuth),
-        Some(secret) => {
-            let users = JwtUsers::new(secret).map_err(|error| DaemonError::Secret(error.into()))?;
-            Arc::new(users.with_users(config.users.clone()))
-        }
-    };
+    let users = Users::of(&config, &env)?;
     let enrollment = match &config.registration_token {
         Some(token) => StaticToken::with_token(key.clone(), token),
         None => StaticToken::open(key.clone()),
     };
     let control = ControlPlane::builder(env, store)
-        .users(users)
+        .users(users.authenticator)
         .authorizer(Arc::new(HierarchicalRoles))
         .credentials(Arc::new(TokenCredentials::new(key.clone())))
         .enrollment(Arc::new(enrollment))
@@ -120,6 +120,12 @@ pub async fn build(
     }
     if let Some(render) = metrics {
         builder = builder.metrics(move || render());
+    }
+    if !users.files.is_empty() {
+        builder = builder.beside(Reloader::new(users.files).map_err(DaemonError::Signal)?.run());
+    }
+    if let Some(warm_up) = users.warm_up {
+        builder = builder.beside(warm_up);
     }
     let address = config.address;
     let server = builder.bind(address).await.map_err(|source| DaemonError::Bind { address, source })?;

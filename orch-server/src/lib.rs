@@ -9,12 +9,15 @@ pub mod daemon;
 pub mod dev;
 mod http;
 pub mod local;
+mod reload;
 mod serve;
 mod server;
 pub mod telemetry;
 mod tls;
+mod users;
 
 pub use http::{Limits, Peer};
+pub use reload::Reloader;
 pub use serve::ConnectionLimits;
 pub use server::{Server, ServerBuilder};
 pub use tls::{ServerTls, TlsError};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, join_all};
 use orch_auth::key::ServerKey;
 use orch_core::control_plane::ControlPlane;
 use tokio::net::TcpListener;
@@ -21,6 +22,7 @@ pub struct Server {
     stopping: CancellationToken,
     drain: Duration,
     control: ControlPlane,
+    beside: Vec<BoxFuture<'static, ()>>,
 }
 
 /// Collects what a [`Server`] is made of.
@@ -34,6 +36,7 @@ pub struct ServerBuilder {
     limits: Limits,
     connections: ConnectionLimits,
     drain: Duration,
+    beside: Vec<BoxFuture<'static, ()>>,
 }
 
 impl Server {
@@ -49,6 +52,7 @@ impl Server {
             limits: Limits::default(),
             connections: ConnectionLimits::default(),
             drain: Duration::from_secs(10),
+            beside: Vec::new(),
         }
     }
 
@@ -66,7 +70,14 @@ impl Server {
             shutdown.await;
             stopping.cancel();
         };
-        tokio::join!(signal, self.serve.run(self.listener, &stopping, self.drain));
+        let beside = async {
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => {}
+                _ = join_all(self.beside) => {}
+            }
+        };
+        tokio::join!(signal, self.serve.run(self.listener, &stopping, self.drain), beside);
         self.control.shutdown().await;
     }
 }
@@ -108,6 +119,12 @@ impl ServerBuilder {
         self
     }
 
+    /// Runs this beside the requests, until it is done or the server stops: what the parts need while they serve.
+    pub fn beside(mut self, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.beside.push(Box::pin(work));
+        self
+    }
+
     /// Takes the address.
     ///
     /// # Errors
@@ -131,6 +148,7 @@ impl ServerBuilder {
             stopping,
             drain: self.drain,
             control: self.control,
+            beside: self.beside,
         })
     }
 }

@@ -1,13 +1,16 @@
 //! [`JwtUsers`]: from a bearer token to a user.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::Algorithm;
 use orch_core::identity::{AuthError, Grants, Role, UserAuthenticator, UserIdentity, UserProof};
 use orch_core::name::Subject;
 use orch_core::secret::Secret;
 
-use super::claims::Claims;
-use super::{StaticUsers, header, ring_provider};
+use super::claims::{Claims, LEEWAY};
+use super::{KeyRing, StaticUsers, header, ring_provider, signed};
+use crate::live::Live;
 
 /// The shortest HS256 secret that is taken: 32 bytes, the length of the hash (RFC 7518, 3.2).
 pub const SHORTEST_KEY: usize = 32;
@@ -28,8 +31,7 @@ pub(super) fn check_length(secret: &Secret<String>) -> Result<(), WeakKey> {
 /// Authenticates users by HS256 tokens.
 #[derive(Clone)]
 pub struct JwtUsers {
-    key: DecodingKey,
-    validation: Validation,
+    ring: Live<KeyRing>,
     users: StaticUsers,
     issuer: Option<String>,
     audience: Option<String>,
@@ -37,22 +39,20 @@ pub struct JwtUsers {
 }
 
 impl JwtUsers {
-    /// With this secret; `exp` required, roles from the token.
+    /// With this secret, as a ring of one; `exp` required, roles from the token.
     ///
     /// # Errors
     /// The secret is shorter than [`SHORTEST_KEY`].
     pub fn new(secret: &Secret<String>) -> Result<Self, WeakKey> {
+        Ok(Self::with_ring(Live::new(KeyRing::single(secret)?)))
+    }
+
+    /// With a ring of keys, which may be replaced while serving; `exp` required, roles from the token.
+    #[must_use]
+    pub fn with_ring(ring: Live<KeyRing>) -> Self {
         ring_provider::install();
-        check_length(secret)?;
-        // Times, issuer and audience are checked by us, against cluster time and only where configured.
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        let key = DecodingKey::from_secret(secret.expose().as_bytes());
         let users = StaticUsers::default();
-        Ok(Self { key, validation, users, issuer: None, audience: None, exp_required: true })
+        Self { ring, users, issuer: None, audience: None, exp_required: true }
     }
 
     /// Only these users, with these roles. An empty list changes nothing.
@@ -83,17 +83,27 @@ impl JwtUsers {
         self
     }
 
-    fn identify(&self, token: &str, proof: &UserProof) -> Result<UserIdentity, String> {
-        header::check(token)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)
-            .map_err(|error| match error.kind() {
-                jsonwebtoken::errors::ErrorKind::InvalidSignature => {
-                    "the token's signature is not valid".to_owned()
-                }
-                _ => "the token's claims are not understood".to_owned(),
-            })?
-            .claims;
-        claims.check_time(proof.now, self.exp_required)?;
+    fn identify(&self, token: &str, proof: &UserProof) -> Result<UserIdentity, AuthError> {
+        let unproven = |problem: &str| AuthError::Unproven(problem.to_owned());
+        let header = header::check(token).map_err(unproven)?;
+        if header.alg != "HS256" {
+            return Err(unproven("the token's algorithm is not HS256"));
+        }
+        let ring = self.ring.get();
+        let mut keys = ring.candidates(header.kid.as_deref(), proof.now).peekable();
+        if keys.peek().is_none() {
+            return Err(unproven("the token is signed with a key that is not known, or no longer good"));
+        }
+        let payload = keys
+            .find_map(|key| signed::payload(token, key, Algorithm::HS256))
+            .ok_or_else(|| unproven("the token's signature is not valid"))?;
+        let claims = serde_json::from_slice(&payload)
+            .map_err(|_| AuthError::Refused("the token's claims are not understood".to_owned()))?;
+        self.accept(&claims, proof).map_err(AuthError::Refused)
+    }
+
+    fn accept(&self, claims: &Claims, proof: &UserProof) -> Result<UserIdentity, String> {
+        claims.check_time(proof.now, Duration::ZERO, LEEWAY, self.exp_required)?;
         if self.issuer.is_some() && self.issuer != claims.iss {
             return Err("the token is from another issuer".to_owned());
         }
@@ -115,6 +125,7 @@ impl JwtUsers {
 impl std::fmt::Debug for JwtUsers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("JwtUsers")
+            .field("ring", &self.ring.get())
             .field("users", &self.users)
             .field("issuer", &self.issuer)
             .field("audience", &self.audience)
@@ -126,7 +137,15 @@ impl std::fmt::Debug for JwtUsers {
 impl UserAuthenticator for JwtUsers {
     async fn authenticate(&self, proof: &UserProof) -> Result<UserIdentity, AuthError> {
         let token = proof.bearer.as_ref().ok_or(AuthError::Missing)?;
-        self.identify(token.expose(), proof).map_err(AuthError::Refused)
+        self.identify(token.expose(), proof)
+    }
+
+    /// A bearer token of three parts; with an issuer configured, of that issuer.
+    fn recognises(&self, proof: &UserProof) -> bool {
+        proof.bearer.as_ref().is_some_and(|token| match &self.issuer {
+            None => header::has_form(token.expose()),
+            Some(issuer) => header::stated_issuer(token.expose()).as_ref() == Some(issuer),
+        })
     }
 }
 

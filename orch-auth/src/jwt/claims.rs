@@ -9,38 +9,38 @@ use orch_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How far ahead an issuer's clock may be for `nbf` and `iat`. `exp` is exact.
-const LEEWAY: Duration = Duration::from_secs(60);
+pub(crate) const LEEWAY: Duration = Duration::from_secs(60);
 
 /// What a token says. A claim of the wrong type counts as absent where the rules let it be absent.
 #[derive(Debug, Default, Deserialize, Serialize)]
-pub(super) struct Claims {
+pub(crate) struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) sub: Option<String>,
+    pub(crate) sub: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) role: Option<serde_json::Value>,
+    pub(crate) role: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) namespace_roles: BTreeMap<String, String>,
+    pub(crate) namespace_roles: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) exp: Option<f64>,
+    pub(crate) exp: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) nbf: Option<f64>,
+    pub(crate) nbf: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) iat: Option<f64>,
+    pub(crate) iat: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) iss: Option<String>,
+    pub(crate) iss: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) aud: Option<Audience>,
+    pub(crate) aud: Option<Audience>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(untagged)]
-pub(super) enum Audience {
+pub(crate) enum Audience {
     One(String),
     Many(Vec<String>),
 }
 
 impl Audience {
-    pub(super) fn holds(&self, wanted: &str) -> bool {
+    pub(crate) fn holds(&self, wanted: &str) -> bool {
         match self {
             Self::One(one) => one == wanted,
             Self::Many(many) => many.iter().any(|one| one == wanted),
@@ -58,23 +58,30 @@ fn seconds(now: Timestamp) -> f64 {
 }
 
 impl Claims {
-    pub(super) fn subject(&self) -> Result<Subject, String> {
+    pub(crate) fn subject(&self) -> Result<Subject, String> {
         let sub = self.sub.as_deref().unwrap_or_default();
         sub.parse().map_err(|_| "the token has no usable `sub`".to_owned())
     }
 
-    /// `exp` is refused from that second on; `nbf` and `iat` with leeway. The texts say by how much clocks differ.
-    pub(super) fn check_time(&self, now: Timestamp, exp_required: bool) -> Result<(), String> {
+    /// `exp` is refused from that second on, `late` later; `nbf` and `iat` may be ahead by `early`. The texts say by how much
+    /// clocks differ.
+    pub(crate) fn check_time(
+        &self,
+        now: Timestamp,
+        late: Duration,
+        early: Duration,
+        exp_required: bool,
+    ) -> Result<(), String> {
         let now = seconds(now);
         match self.exp {
             None if exp_required => return Err("the token has no `exp`".to_owned()),
-            Some(exp) if !exp.is_finite() || now >= exp => {
+            Some(exp) if !exp.is_finite() || now >= exp + late.as_secs_f64() => {
                 return Err(format!("the token expired {:.0} s ago by the server's clock", now - exp));
             }
             _ => {}
         }
         for (name, at) in [("nbf", self.nbf), ("iat", self.iat)] {
-            if let Some(at) = at.filter(|at| !at.is_finite() || *at > now + LEEWAY.as_secs_f64()) {
+            if let Some(at) = at.filter(|at| !at.is_finite() || *at > now + early.as_secs_f64()) {
                 return Err(format!("the token's `{name}` is {:.0} s ahead of the server's clock", at - now));
             }
         }
@@ -82,7 +89,7 @@ impl Claims {
     }
 
     /// A valid `role` holds in the whole cluster; without one, `namespace_roles` hold in their namespaces.
-    pub(super) fn grants(&self) -> Result<Grants, String> {
+    pub(crate) fn grants(&self) -> Result<Grants, String> {
         let role =
             self.role.as_ref().and_then(|role| role.as_str()).and_then(|role| role.parse::<Role>().ok());
         if let Some(role) = role {

@@ -8,9 +8,9 @@ use orch_core::name::Subject;
 use orch_core::secret::Secret;
 use orch_core::time::Timestamp;
 
-use super::authenticator::{WeakKey, check_length};
+use super::authenticator::WeakKey;
 use super::claims::Claims;
-use super::ring_provider;
+use super::{KeyRing, ring_provider};
 
 /// Why no token was made.
 #[non_exhaustive]
@@ -35,8 +35,21 @@ pub fn mint(
     ttl: Duration,
     now: Timestamp,
 ) -> Result<Secret<String>, MintError> {
+    mint_with(&KeyRing::single(secret)?, subject, role, ttl, now)
+}
+
+/// The same, signed with the first key of a ring and bearing its name.
+///
+/// # Errors
+/// The token could not be put together.
+pub fn mint_with(
+    ring: &KeyRing,
+    subject: &Subject,
+    role: Role,
+    ttl: Duration,
+    now: Timestamp,
+) -> Result<Secret<String>, MintError> {
     ring_provider::install();
-    check_length(secret)?;
     #[expect(clippy::cast_precision_loss, reason = "whole seconds of our era are exact in 53 bits")]
     let second = |at: Timestamp| at.as_micros().div_euclid(1_000_000) as f64;
     let claims = Claims {
@@ -46,8 +59,9 @@ pub fn mint(
         exp: Some(second(now + ttl)),
         ..Claims::default()
     };
+    let (kid, secret) = ring.signing();
+    let mut header = Header::new(Algorithm::HS256);
+    header.kid = kid.map(str::to_owned);
     let key = EncodingKey::from_secret(secret.expose().as_bytes());
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
-        .map(Secret::new)
-        .map_err(MintError::Sign)
+    jsonwebtoken::encode(&header, &claims, &key).map(Secret::new).map_err(MintError::Sign)
 }

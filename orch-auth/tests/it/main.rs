@@ -2,8 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by a panic")]
 
 mod attacks;
+mod attacks_oidc;
 mod enrollment;
+mod issuer;
 mod jwt;
+mod key_ring;
+mod oidc;
 mod rotation;
 mod secrets;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
+use orch_auth::jwt::KeyRing;
 use orch_core::identity::Role;
 use orch_core::name::Subject;
 use orch_core::secret::Secret;
@@ -15,7 +16,7 @@ use super::wait::duration;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Print a token, signed with ORCH_JWT_SECRET or the key in a file
+    /// Print a token, signed with ORCH_JWT_SECRET, the key in a file, or the first key of a ring
     Mint {
         /// Who it is for
         #[arg(long, value_name = "NAME")]
@@ -29,20 +30,32 @@ pub(super) enum Verb {
         /// The file with the key; left out: the variable ORCH_JWT_SECRET
         #[arg(long, value_name = "FILE")]
         secret_file: Option<PathBuf>,
+        /// The file with the server's key ring, as in its ORCH_JWT_KEYS: its first key signs
+        #[arg(long, value_name = "FILE", conflicts_with = "secret_file")]
+        key_ring: Option<PathBuf>,
     },
 }
 
 pub(super) fn run(verb: &Verb, out: &Output) -> Result<(), CliError> {
-    let Verb::Mint { sub, role, ttl, secret_file } = verb;
-    let secret = key(secret_file.as_ref())?;
+    let Verb::Mint { sub, role, ttl, secret_file, key_ring } = verb;
+    let ring = match key_ring {
+        Some(path) => ring(path)?,
+        None => KeyRing::single(&key(secret_file.as_ref())?).map_err(|e| CliError::failed(e.to_string()))?,
+    };
     let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-    let token = orch_auth::jwt::mint(&secret, sub, *role, *ttl, now)
+    let token = orch_auth::jwt::mint_with(&ring, sub, *role, *ttl, now)
         .map_err(|error| CliError::failed(error.to_string()))?;
     // The one place where a token is printed: it is what was asked for.
     if out.is_json() {
         return out.json(&serde_json::json!({ "token": token.expose() }));
     }
     out.raw(token.expose())
+}
+
+fn ring(path: &PathBuf) -> Result<KeyRing, CliError> {
+    let failed = |error: &dyn std::fmt::Display| CliError::failed(format!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    KeyRing::parse(&text).map_err(|error| failed(&error))
 }
 
 /// The key, without the line end that editors put behind it.
@@ -54,8 +67,9 @@ fn key(file: Option<&PathBuf>) -> Result<Secret<String>, CliError> {
     };
     let secret = Secret::new(text.trim_end_matches(['\r', '\n']).to_owned());
     if secret.expose().trim().is_empty() {
-        return Err(CliError::new(USAGE, "there is no key to sign with")
-            .hint("set ORCH_JWT_SECRET to the server's value, or name its file with --secret-file"));
+        return Err(CliError::new(USAGE, "there is no key to sign with").hint(
+            "set ORCH_JWT_SECRET to the server's value, or name its file with --secret-file or --key-ring",
+        ));
     }
     Ok(secret)
 }

@@ -503,6 +503,17 @@ async fn a_minted_token_is_one_that_the_server_takes() {
     proof.bearer = Some(orch_core::secret::Secret::new(token.trim().to_owned()));
     let alice = users.authenticate(&proof).await.unwrap();
     assert_eq!((alice.subject.as_str(), alice.grants.cluster), ("alice", Some(Role::Operator)));
+    let folder = tempfile::tempdir().unwrap();
+    let ring = folder.path().join("keys.yaml");
+    let keys = "keys: [{kid: new, secret: fedcba9876543210fedcba9876543210}, {kid: old, secret: 0123456789abcdef0123456789abcdef}]";
+    std::fs::write(&ring, keys).unwrap();
+    let by_ring = ["token", "mint", "--sub", "bob", "--role", "viewer", "--key-ring", ring.to_str().unwrap()];
+    let ended = orch(&by_ring, &[]).await;
+    let ring = orch_auth::live::Live::new(orch_auth::jwt::KeyRing::parse(keys).unwrap());
+    proof.bearer = Some(orch_core::secret::Secret::new(stdout(&ended).trim().to_owned()));
+    let bob = orch_auth::jwt::JwtUsers::with_ring(ring).authenticate(&proof).await.unwrap();
+    assert_eq!((bob.subject.as_str(), bob.grants.cluster), ("bob", Some(Role::Viewer)));
+    assert!(users.authenticate(&proof).await.is_err(), "it was signed with the first key");
     let ended = orch(&["token", "mint", "--sub", "a", "--role", "admin"], &[]).await;
     assert_eq!(ended.status.code(), Some(64));
     assert!(stderr(&ended).contains("--secret-file"), "{}", stderr(&ended));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use orch_store::StoreUrl;
 use serde_json::Value;
 
-use super::{Config, DevRuntime, SETTINGS, Settings};
+use super::{Config, DevRuntime, JwtKeys, OidcConfig, OidcKeys, SETTINGS, Settings};
 
 /// What stands in place of a secret.
 const REDACTED: &str = "[REDACTED]";
@@ -45,7 +45,12 @@ impl Config {
             "log_level" => self.log_level.clone(),
             "log_format" => (if self.log_json { "json" } else { "text" }).to_owned(),
             "bootstrap_token" => return secret(self.registration_token.is_some()),
-            "jwt_secret" => return secret(self.jwt_secret.is_some()),
+            "jwt_secret" => return secret(matches!(self.jwt, Some(JwtKeys::Secret(_)))),
+            "jwt_keys" => match self.jwt.as_ref()? {
+                JwtKeys::Ring(path) => path.display().to_string(),
+                JwtKeys::Secret(_) => return None,
+            },
+            _ if key.starts_with("oidc.") => return of_oidc(self.oidc.as_ref()?, key),
             "users" => return secret(!self.users.is_empty()),
             "secret_key" => return secret(self.secret_key.is_some()),
             "tls_cert" => tls?.0.display().to_string(),
@@ -77,6 +82,32 @@ impl Config {
         };
         Some(text)
     }
+}
+
+fn of_oidc(oidc: &OidcConfig, key: &str) -> Option<String> {
+    let (file, url, ca_file) = match &oidc.keys {
+        OidcKeys::File(file) => (Some(file), None, None),
+        OidcKeys::Url { url, ca_file } => (None, Some(url), ca_file.as_ref()),
+    };
+    let mapping = &oidc.mapping;
+    let text = match key {
+        "oidc.issuer" => oidc.issuer.clone(),
+        "oidc.audience" => oidc.audience.clone(),
+        "oidc.jwks_url" => url?.clone(),
+        "oidc.jwks_file" => file?.display().to_string(),
+        "oidc.ca_file" => ca_file?.display().to_string(),
+        "oidc.leeway" => duration(oidc.leeway),
+        "oidc.subject_claim" => oidc.subject_claim.to_string(),
+        "oidc.subject_prefix" => oidc.subject_prefix.clone(),
+        "oidc.role_claim" => mapping.role_claim.to_string(),
+        "oidc.role_values" => list(mapping.role_values.iter().map(|(value, role)| format!("{value}={role}"))),
+        "oidc.namespace_roles_claim" => mapping.namespace_claim.to_string(),
+        "oidc.namespace_role_values" => list(
+            mapping.namespace_values.iter().map(|(value, (name, role))| format!("{value}={name}:{role}")),
+        ),
+        _ => return None,
+    };
+    Some(text)
 }
 
 /// As the settings take it: in whole seconds, else in milliseconds.

@@ -9,19 +9,24 @@ use orch_core::control_plane::ClusterPolicy;
 use orch_core::secret::Secret;
 use orch_store::StoreUrl;
 
-use super::{Config, DevRuntime, Problems, Settings, values};
+use super::{Config, DevRuntime, JwtKeys, Problems, Settings, values};
 
 /// What documents and examples of the existing implementation show: known to everybody.
 const KNOWN: [&str; 2] = ["dev-bootstrap-token", "dev-secret-key-change-me"];
 
 /// Reads settings one by one and remembers what is wrong.
-struct Reader<'a> {
-    said: &'a Settings,
-    problems: Vec<String>,
+pub(super) struct Reader<'a> {
+    pub(super) said: &'a Settings,
+    pub(super) problems: Vec<String>,
 }
 
 impl Reader<'_> {
-    fn parse<T>(&mut self, key: &str, default: T, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
+    pub(super) fn parse<T>(
+        &mut self,
+        key: &str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> T {
         match self.said.get(key).map(parse) {
             None => default,
             Some(Ok(value)) => value,
@@ -139,6 +144,16 @@ impl Config {
         });
         let registration_token = reader.secret("bootstrap_token", enrollment::SHORTEST_TOKEN, dev);
         let jwt_secret = reader.secret("jwt_secret", jwt::SHORTEST_KEY, dev);
+        let jwt = match (jwt_secret, said.get("jwt_keys")) {
+            (Some(_), Some(_)) => {
+                let remedy = "put the secret into the ring and leave ORCH_JWT_SECRET out";
+                reader.problems.push(format!("ORCH_JWT_SECRET and ORCH_JWT_KEYS: one is enough; {remedy}"));
+                None
+            }
+            (Some(secret), None) => Some(JwtKeys::Secret(secret)),
+            (None, ring) => ring.map(|path| JwtKeys::Ring(path.into())),
+        };
+        let oidc = reader.oidc();
         let secret_key = reader.secret("secret_key", key::SHORTEST_SECRET, dev);
         let users = reader.parse("users", Default::default(), |text| {
             text.parse().map_err(|error: jwt::InvalidUsers| error.to_string())
@@ -163,7 +178,8 @@ impl Config {
                 _ => Err("expected `text` or `json`".to_owned()),
             }),
             registration_token,
-            jwt_secret,
+            jwt,
+            oidc,
             users,
             secret_key,
             tls: None,
@@ -185,9 +201,9 @@ impl Config {
     fn keep_the_rules(&mut self, reader: &mut Reader<'_>) {
         let loopback = self.address.ip().is_loopback();
         let mut missing: Vec<&str> = Vec::new();
-        if self.jwt_secret.is_none() {
+        if !self.asks_users() {
             missing.push(
-                "user authentication is off: everybody who reaches the API is an admin; set ORCH_JWT_SECRET",
+                "user authentication is off: everybody who reaches the API is an admin; set ORCH_JWT_SECRET, ORCH_JWT_KEYS or ORCH_OIDC_ISSUER",
             );
         }
         if self.registration_token.is_none() {
@@ -211,9 +227,10 @@ impl Config {
                 reader.problems.extend(missing.into_iter().map(|what| format!("{what}, {remedy}")));
             }
         }
-        if !self.users.is_empty() && self.jwt_secret.is_none() {
+        if !self.users.is_empty() && !self.asks_users() {
             reader.problems.push(
-                "ORCH_USERS is given without ORCH_JWT_SECRET: nobody would be asked who he is".to_owned(),
+                "ORCH_USERS is given without ORCH_JWT_SECRET, ORCH_JWT_KEYS or ORCH_OIDC_ISSUER: nobody would be asked who he is"
+                    .to_owned(),
             );
         }
         if matches!(self.store, Some(StoreUrl::Postgres(_))) && self.secret_key.is_none() {

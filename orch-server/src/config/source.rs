@@ -107,6 +107,11 @@ impl Settings {
         self.said.get(key).map(|(value, _)| value.as_str())
     }
 
+    /// The settings of which something was said.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.said.keys().copied()
+    }
+
     /// What a message calls a setting: where it was said, else how it can be.
     #[must_use]
     pub fn name_of(&self, key: &str) -> String {

@@ -148,6 +148,19 @@ fn what_is_printed_shows_defaults_and_reads_back_as_the_same() {
     let without_default = [
         "bootstrap_token",
         "jwt_secret",
+        "jwt_keys",
+        "oidc.issuer",
+        "oidc.audience",
+        "oidc.jwks_url",
+        "oidc.jwks_file",
+        "oidc.ca_file",
+        "oidc.leeway",
+        "oidc.subject_claim",
+        "oidc.subject_prefix",
+        "oidc.role_claim",
+        "oidc.role_values",
+        "oidc.namespace_roles_claim",
+        "oidc.namespace_role_values",
         "users",
         "secret_key",
         "tls_cert",
@@ -163,4 +176,46 @@ fn what_is_printed_shows_defaults_and_reads_back_as_the_same() {
     let (first, second): (Vec<_>, Vec<_>) =
         (values(&printed), values(&Config::from_settings(&again).unwrap().print(&again)));
     assert_eq!(first, second);
+}
+
+const ISSUER: (&str, &str) = ("ORCH_OIDC_ISSUER", "https://id.example");
+const AUDIENCE: (&str, &str) = ("ORCH_OIDC_AUDIENCE", "orch");
+const JWKS: (&str, &str) = ("ORCH_OIDC_JWKS_URL", "https://id.example/keys");
+
+#[test]
+fn an_issuer_is_whole_or_not_there_and_its_claims_are_mapped() {
+    let values = ("ORCH_OIDC_ROLE_VALUES", "cn=ops=operator, platform=admin");
+    let spaces = ("ORCH_OIDC_NAMESPACE_ROLE_VALUES", "a-dev=team-a:operator");
+    let whole =
+        config(&["--oidc-role-claim", "/realm_access/roles"], &[ISSUER, AUDIENCE, JWKS, values, spaces]);
+    let oidc = whole.unwrap().oidc.unwrap();
+    assert_eq!(oidc.mapping.role_claim.to_string(), "/realm_access/roles");
+    assert_eq!(oidc.mapping.role_values["cn=ops"], orch_core::identity::Role::Operator);
+    assert_eq!(oidc.mapping.namespace_values["a-dev"].0.as_str(), "team-a");
+    for (env, expected) in [
+        (vec![ISSUER, JWKS], "--oidc-audience is needed"),
+        (vec![ISSUER, AUDIENCE], "its keys are needed"),
+        (vec![ISSUER, AUDIENCE, JWKS, ("ORCH_OIDC_JWKS_FILE", "x")], "its keys are needed"),
+        (vec![AUDIENCE], "ORCH_OIDC_AUDIENCE: given without"),
+        (vec![ISSUER, AUDIENCE, JWKS, ("ORCH_OIDC_LEEWAY", "1h")], "ORCH_OIDC_LEEWAY: expected at most"),
+        (vec![ISSUER, AUDIENCE, JWKS, ("ORCH_OIDC_ROLE_VALUES", "ops=root")], "`root` is no role"),
+        (
+            vec![ISSUER, AUDIENCE, JWKS, ("ORCH_OIDC_ROLE_VALUES", "ops=admin,ops=viewer")],
+            "`ops` is there twice",
+        ),
+        (vec![ISSUER, AUDIENCE, JWKS, ("ORCH_OIDC_NAMESPACE_ROLE_VALUES", "x=team-a")], "not namespace:role"),
+    ] {
+        let problems = config(&[], &env).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].contains(expected), "{expected}: {problems:?}");
+    }
+}
+
+#[test]
+fn a_ring_or_an_issuer_is_user_authentication_and_a_secret_beside_a_ring_is_refused() {
+    let tls = ["--addr", ":8080", "--tls-cert", "a", "--tls-key", "b"];
+    let ring = ("ORCH_JWT_KEYS", "/etc/orch/keys.yaml");
+    assert!(config(&tls, &[ring, TOKEN]).unwrap().warnings.is_empty());
+    assert!(config(&tls, &[ISSUER, AUDIENCE, JWKS, TOKEN]).unwrap().warnings.is_empty());
+    let problems = config(&tls, &[ring, JWT, TOKEN]).unwrap_err();
+    assert!(problems.iter().any(|problem| problem.contains("one is enough")), "{problems:?}");
 }

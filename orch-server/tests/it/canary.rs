@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::daemon::configuration;
+use crate::issuer::Issuer;
 use crate::world::{Http, claim};
 
 const JWT_SECRET: &str = "canary/jwt+secret?7f3a&0001-and-32-bytes";
@@ -29,11 +30,26 @@ const BAD_REGISTRATION_TOKEN: &str = "canary-bad-registration-token-7f3a-0008";
 const IN_QUERY: &str = "canary-in-a-query-7f3a-0009";
 const IN_FIELD: &str = "canary-in-a-field-of-a-query-7f3a-0012";
 const IN_BODY: &str = "canary-in-a-malformed-body-7f3a-0010";
+const RING_SECRET: &str = "canary/older+key?7f3a&0013-and-32-bytes";
+const BROKEN_RING: &str = "canary/broken+ring?7f3a&0014-and-32-bytes";
+const IN_JWKS: &str = "canary-in-a-key-set-7f3a-0015";
+const IN_BROKEN_JWKS: &str = "canary-in-what-is-no-key-set-7f3a-0016";
 const IN_HEADER: &str = "canary-in-a-cookie-7f3a-0011";
 
 /// What all threads of the process log, at every level.
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    /// Waits until a line with this was logged.
+    async fn until(&self, sign: &str) {
+        let until = tokio::time::Instant::now() + Duration::from_secs(20);
+        while !String::from_utf8_lossy(&self.0.lock().unwrap()).contains(sign) {
+            assert!(tokio::time::Instant::now() < until, "`{sign}` was never logged");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
 
 impl Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -126,12 +142,24 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
     std::fs::create_dir_all(&secrets).unwrap();
     std::fs::write(secrets.join("file"), FILE_SECRET).unwrap();
     std::fs::write(secrets.join("env"), ENV_SECRET).unwrap();
-    let variables = [
-        ("ORCH_JWT_SECRET", JWT_SECRET),
+    let ring = folder.path().join("ring.yaml");
+    let keys = format!("{{kid: new, secret: '{JWT_SECRET}'}}, {{kid: old, secret: '{RING_SECRET}'}}");
+    std::fs::write(&ring, format!("keys: [{keys}]")).unwrap();
+    let issuer = Issuer::start().await;
+    let mut jwk = issuer.jwk();
+    jwk["d"] = IN_JWKS.into();
+    issuer.answer_with(
+        &serde_json::json!({"keys": [jwk, {"kty": "oct", "k": IN_JWKS}], "more": IN_JWKS}).to_string(),
+    );
+    let of_issuer = issuer.variables();
+    let mut variables = vec![
+        ("ORCH_JWT_KEYS", ring.to_str().unwrap()),
         ("ORCH_BOOTSTRAP_TOKEN", REGISTRATION_TOKEN),
         ("ORCH_SECRET_KEY", SERVER_KEY),
     ];
+    variables.extend(of_issuer.iter().map(|(name, value)| (*name, value.as_str())));
     let config = configuration(folder.path(), &variables);
+    assert!(!format!("{config:?}").contains("canary"), "{config:?}");
     let metrics = telemetry::init_metrics().unwrap();
     let (server, control) = daemon::build(config, Some(metrics)).await.unwrap();
     let url = format!("http://{}", server.address());
@@ -144,6 +172,8 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
         minted.unwrap().expose().clone()
     };
     let admin = token(Role::Admin);
+    let carol = issuer.token("carol", "readers", control.now());
+    assert_eq!(http.send("GET", "/v1/whoami", Some(&carol), &[], "").await.status, 200);
 
     // A node enrols with token and key, takes a task with two secrets, and heartbeats.
     let (credentials, signature) = serve_as_a_node(&url, &http, &admin).await;
@@ -176,6 +206,11 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
     let answer = http.send("POST", "/v1/services", Some(&admin), &[], unknown).await;
     assert_eq!(answer.status, 400, "{}", answer.text);
 
+    // What is read again while serving, and is wrong then.
+    std::fs::write(&ring, format!("keys: [{{kid: new, secret: {BROKEN_RING}, {BROKEN_RING}: x")).unwrap();
+    log.until("changed, but cannot be used").await;
+    refused.push(ask_with_a_broken_issuer().await);
+
     let mut places = Vec::new();
     for path in
         ["/metrics", "/v1/events?limit=500", "/v1/audit?limit=500", "/v1/nodes", "/v1/services", "/v1/tasks"]
@@ -207,6 +242,11 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
     let field = [("field of a query", IN_FIELD.to_owned())];
     let mut secrets = vec![
         ("JWT secret", JWT_SECRET.to_owned()),
+        ("older key of the ring", RING_SECRET.to_owned()),
+        ("broken ring", BROKEN_RING.to_owned()),
+        ("key set", IN_JWKS.to_owned()),
+        ("broken key set", IN_BROKEN_JWKS.to_owned()),
+        ("issuer's token", carol.rsplit('.').next().unwrap().to_owned()),
         ("registration token", REGISTRATION_TOKEN.to_owned()),
         ("server key", SERVER_KEY.to_owned()),
         ("file secret", FILE_SECRET.to_owned()),
@@ -229,6 +269,25 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
     };
     let found: Vec<_> = places.iter().filter_map(found).collect();
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// A server whose issuer answers nonsense; what its users are told.
+async fn ask_with_a_broken_issuer() -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let issuer = Issuer::start().await;
+    issuer.answer_with(&format!("<html>{IN_BROKEN_JWKS}"));
+    let variables = issuer.variables();
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let (server, control) = daemon::build(configuration(folder.path(), &variables), None).await.unwrap();
+    let http = Http::new(&format!("http://{}", server.address()));
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(server.run(stop.clone().cancelled_owned()));
+    let token = issuer.token("carol", "readers", control.now());
+    let answer = http.send("GET", "/v1/whoami", Some(&token), &[], "").await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    stop.cancel();
+    served.await.unwrap();
+    answer.text
 }
 
 /// Answers the credentials that the node was given, and what it signed.
