@@ -2,6 +2,7 @@
 //! both sides, revocation, reset, the end of a credential's life and thefts, up to a depth, by the production rules.
 //!
 //! What must hold is judged by a model of its own ([`Living`]), which knows nothing of rows, generations' order or numbers.
+#![expect(clippy::disallowed_types, reason = "whether a state was seen is asked, and never in which order")]
 
 use std::collections::HashSet;
 
