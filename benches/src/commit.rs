@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use clap::Args;
 use orch_auth::{
-    enrollment::StaticToken, jwt::NoUserAuth, key::ServerKey, roles::HierarchicalRoles,
+    enrollment::EnrollmentChain, jwt::NoUserAuth, key::ServerKey, roles::HierarchicalRoles,
     token::TokenCredentials,
 };
 use orch_core::cluster::{Revision, Transaction};
@@ -254,7 +254,7 @@ async fn control_plane(store: Arc<dyn Store>) -> anyhow::Result<ControlPlane> {
         .users(Arc::new(NoUserAuth))
         .authorizer(Arc::new(HierarchicalRoles))
         .credentials(Arc::new(TokenCredentials::new(key.clone())))
-        .enrollment(Arc::new(StaticToken::closed(key)))
+        .enrollment(Arc::new(EnrollmentChain::new(key)))
         .scheduler(Arc::new(FilterAndScore))
         .start()
         .await?)

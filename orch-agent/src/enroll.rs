@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use orch_core::agent::{AgentApiError, RegisterRequest, Registered};
 use orch_core::env::EnvExt as _;
-use orch_core::identity::{KeyProof, RegistrationClaim};
+use orch_core::identity::{KeyFingerprint, KeyProof, RegistrationClaim};
 
 use crate::credential::{Loss, Session};
 use crate::heartbeat;
@@ -63,6 +63,7 @@ async fn await_facts(shared: &Shared) {
 /// Tries until it is let in; `None` if the node is revoked.
 async fn register(shared: &Shared) -> Option<Registered> {
     let mut retry = Retry::new("registering");
+    let mut told = false;
     loop {
         let error = match shared.call(shared.config.call_timeout, try_register(shared)).await {
             Ok(registered) => {
@@ -72,8 +73,24 @@ async fn register(shared: &Shared) -> Option<Registered> {
             Err(AgentApiError::NodeRevoked) => return None,
             Err(error) => error,
         };
+        if matches!(error, AgentApiError::Unauthorized) && !told {
+            told = true;
+            say_what_helps(shared);
+        }
         let wait = retry.failed(&shared.env, &error, retry_after(&error));
         shared.env.sleep(wait).await;
+    }
+}
+
+/// Why it is not let in, only those know who look after the cluster; what they can do is no secret.
+fn say_what_helps(shared: &Shared) {
+    let name = &shared.config.name;
+    match shared.key.as_ref().map(|key| KeyFingerprint::of(&key.public_key())) {
+        Some(key) => tracing::warn!(
+            "the control plane does not let this node in: give it a new token (`orch node token create --name {name}`), \
+             or, if the node was there with another key, approve this one (`orch node approve-key {name} {key}`)"
+        ),
+        None => tracing::warn!("the control plane does not let this node in: its token is not accepted"),
     }
 }
 

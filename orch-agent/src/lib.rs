@@ -35,6 +35,7 @@ mod poll;
 pub mod probe;
 mod report;
 mod retry;
+pub mod server_pin;
 mod shared;
 pub mod status;
 mod streams;
@@ -54,6 +55,7 @@ pub use config::{AgentConfig, NodePolicy};
 pub use images::ImageCleanup;
 pub use node_key::{NodeKey, NodeKeyError, NodeSigner};
 pub use probe::{NetProber, ProbeTarget, Prober};
+pub use server_pin::PinFile;
 pub use status::AgentStatus;
 
 use retry::Retry;

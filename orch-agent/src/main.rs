@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use daemon::listener;
 use daemon::settings::{Cli, RuntimeKind, Settings};
-use orch_agent::{Agent, AgentConfig, FileCache, NodeKey, machine};
+use orch_agent::{Agent, AgentConfig, FileCache, NodeKey, PinFile, machine};
 use orch_client::{Client, HttpAgentApi};
 use orch_core::env::{EnvExt as _, SystemEnv};
 use orch_core::runtime::ContainerRuntime;
@@ -71,8 +71,17 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     for server in &settings.servers {
         client = client.server(server);
     }
+    let pins = PinFile::new(settings.data_dir.join("server.pin"));
+    let is_tls = settings.servers.iter().all(|url| url.starts_with("https://"));
+    // A file counts before the token, and the token before what an earlier one said.
+    let mut learned = None;
     if let Some(path) = &settings.ca_file {
         client = client.ca_file(path);
+    } else if let Some(pin) = settings.server_pin {
+        client = client.server_pin(pin);
+        learned = Some(pin);
+    } else if is_tls && let Some(pin) = pins.load().context("server.pin in the data folder")? {
+        client = client.server_pin(pin);
     }
     let api = HttpAgentApi::new(&client)?;
 
@@ -114,6 +123,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         .with_context(|| format!("listening on {}", settings.agent_addr))?;
     tracing::info!(address = %listener.local_addr()?, servers = ?settings.servers, "orch-agent starts");
     let router = listener::router(agent.status(), metrics.clone());
+    let mut status = agent.status();
     let stop = CancellationToken::new();
     let (served, upkeep, ended) = (stop.clone(), env, stop.clone());
     let parts = async {
@@ -128,6 +138,14 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
                 };
                 tokio::select! { biased; () = ended.cancelled() => {}, () = beat => {} }
             },
+            async move {
+                if let Some(pin) = learned
+                    && status.wait_for(|status| status.registered).await.is_ok()
+                    && let Err(error) = pins.save(&pin)
+                {
+                    tracing::error!(%error, "what the server is known by could not be kept: keep the token, or name a CA file");
+                }
+            },
             agent.run(stop.clone()),
         )
     };
@@ -136,7 +154,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         stop.cancel();
         anyhow::Ok(())
     };
-    let ((served, (), ()), signalled) = tokio::join!(parts, signal);
+    let ((served, (), (), ()), signalled) = tokio::join!(parts, signal);
     signalled?;
     served.context("the agent's listener")
 }

@@ -30,6 +30,10 @@ pub(crate) enum Use {
     CredentialDigest,
     /// The seal of a registration challenge.
     ChallengeSeal,
+    /// The tag inside an enrolment token.
+    EnrollmentTag,
+    /// The keyed hash of an enrolment token, as stored.
+    EnrollmentDigest,
     /// Comparison of registration tokens.
     RegistrationToken,
     /// The keyed digest of a request, for idempotency receipts.
@@ -42,6 +46,8 @@ impl Use {
             Self::CredentialTag => b"orch v1 node credential tag",
             Self::CredentialDigest => b"orch v1 node credential digest",
             Self::ChallengeSeal => b"orch v1 registration challenge",
+            Self::EnrollmentTag => b"orch v1 enrolment token tag",
+            Self::EnrollmentDigest => b"orch v1 enrolment token digest",
             Self::RegistrationToken => b"orch v1 registration token",
             Self::RequestDigest => b"orch v1 request digest",
         }

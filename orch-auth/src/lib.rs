@@ -6,7 +6,7 @@
 //! - [`oidc`]: users of a foreign issuer, by its public keys;
 //! - [`chain`]: several of them side by side;
 //! - [`token`]: node credentials of 256 random bits, recognised by a keyed tag, stored as a keyed hash only;
-//! - [`enrollment`]: a static registration token beside possession of a node key;
+//! - [`enrollment`]: one-time tokens and a static one for new nodes, beside possession of a node key;
 //! - [`roles`]: the hierarchical authorizer;
 //! - [`secrets`]: values of secrets from files;
 //! - [`key`]: the server key that all of it derives from;
@@ -45,6 +45,7 @@ pub mod key;
 pub mod live;
 pub mod oidc;
 pub mod roles;
+mod sealed_text;
 pub mod secrets;
 pub mod token;
 pub mod watched;

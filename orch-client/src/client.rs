@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
+use orch_core::identity::ServerPin;
 use orch_core::name::Namespace;
 use orch_core::secret::Secret;
 
@@ -27,7 +28,7 @@ pub struct ClientBuilder {
     servers: Vec<String>,
     token: Option<Secret<String>>,
     namespace: Namespace,
-    ca_file: Option<PathBuf>,
+    trust: tls::Trust,
     identity: Option<(PathBuf, PathBuf)>,
     connect_timeout: Duration,
     request_timeout: Duration,
@@ -42,7 +43,7 @@ impl Default for ClientBuilder {
             servers: Vec::new(),
             token: None,
             namespace: Namespace::default_namespace(),
-            ca_file: None,
+            trust: tls::Trust::System,
             identity: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(15),
@@ -78,7 +79,15 @@ impl ClientBuilder {
     /// Trust the authorities in this PEM file, and no others. Default: the system's.
     #[must_use]
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.ca_file = Some(path.into());
+        self.trust = tls::Trust::File(path.into());
+        self
+    }
+
+    /// Trust servers in whose chain a key of this digest stands, and no others: what an enrolment token says. Every server must
+    /// then be reached over https. Takes the place of a CA file.
+    #[must_use]
+    pub fn server_pin(mut self, pin: ServerPin) -> Self {
+        self.trust = tls::Trust::Pin(pin);
         self
     }
 
@@ -127,8 +136,16 @@ impl ClientBuilder {
     pub(crate) fn transport(&self) -> Result<Transport, ClientError> {
         let list = self.servers.iter().map(|url| Server::parse(url, self.insecure));
         let servers = Servers::new(list.collect::<Result<_, _>>()?)?;
+        if matches!(self.trust, tls::Trust::Pin(_)) && !servers.all_https() {
+            return Err(ClientError::Config {
+                setting: "server",
+                problem: "it is known by the key of its certificate, as an enrolment token says, and cannot show that \
+                          over plain http; name it with https://"
+                    .to_owned(),
+            });
+        }
         let identity = self.identity.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
-        let tls = tls::config(servers.any_https(), self.ca_file.as_deref(), identity)?;
+        let tls = tls::config(servers.any_https(), &self.trust, identity)?;
         let user_agent = HeaderValue::from_str(&self.user_agent).map_err(|_| ClientError::Config {
             setting: "user_agent",
             problem: "it holds characters that no header may have".to_owned(),

@@ -105,6 +105,10 @@ impl Servers {
         self.list.iter().any(Server::is_https)
     }
 
+    pub(crate) fn all_https(&self) -> bool {
+        self.list.iter().all(Server::is_https)
+    }
+
     /// The server for the `attempt`th try of a call, from 0, with its index.
     pub(crate) fn pick(&self, first: usize, attempt: usize) -> (usize, &Server) {
         let index = (first + attempt) % self.list.len();

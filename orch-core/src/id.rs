@@ -67,6 +67,8 @@ typed_id! {
     EventId = "event";
     /// An audit record.
     AuditId = "audit record";
+    /// A one-time enrolment token.
+    EnrollmentTokenId = "enrolment token";
     /// One boot of an agent process.
     BootId = "boot";
 }

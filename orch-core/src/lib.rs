@@ -16,6 +16,7 @@ pub mod control_plane;
 pub mod converge;
 pub mod deployment;
 pub mod env;
+mod hex;
 pub mod id;
 pub mod identity;
 pub mod name;

@@ -15,7 +15,7 @@ use orch_core::command::{
 };
 use orch_core::id::{NodeId, ServiceId};
 use orch_core::identity::{
-    CredentialBinding, NodePrincipal, NodePublicKey, Principal, Proven, RegistrationClaim, Scope,
+    Attestation, CredentialBinding, NodePrincipal, NodePublicKey, Principal, Proven, RegistrationClaim, Scope,
 };
 use orch_core::name::Namespace;
 use orch_core::node::{Incarnation, Resources};
@@ -237,12 +237,13 @@ fn register(world: &mut World, name: u8, key: bool) -> Result<(), Rejection> {
             allocatable: resources,
             agent_version: "0.3.0".to_owned(),
             boot: None,
-            name,
+            name: name.clone(),
         },
-        proven: Proven {
-            token: true,
-            key: key.then(|| (NodePublicKey("key".to_owned()), incarnation)),
-            open: false,
+        proven: if key {
+            Proven::by(Attestation::StaticToken)
+                .with_key(NodePublicKey(format!("key of {name}")), incarnation)
+        } else {
+            Proven::by(Attestation::StaticToken)
         },
         credential: issued(1, world.now),
         credential_for: (id, Incarnation(incarnation + 1)),

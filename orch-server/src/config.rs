@@ -43,8 +43,12 @@ pub struct Config {
     pub log_level: String,
     /// Log lines as JSON.
     pub log_json: bool,
-    /// The registration token.
+    /// The static registration token; `None`: there is none, or it is switched off.
     pub registration_token: Option<Secret<String>>,
+    /// New nodes come by one-time tokens alone.
+    pub one_time_enrollment: bool,
+    /// New nodes need nothing at all: on loopback or where it is accepted, as long as no token is asked for.
+    pub open_enrollment: bool,
     /// What users' tokens are signed with; `None`: no tokens of ours are taken.
     pub jwt: Option<JwtKeys>,
     /// The foreign issuer whose users are let in.

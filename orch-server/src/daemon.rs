@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use orch_auth::enrollment::StaticToken;
+use orch_auth::enrollment::{Anybody, EnrollmentChain, OneTimeTokens, StaticToken};
 use orch_auth::key::ServerKey;
 use orch_auth::roles::HierarchicalRoles;
 use orch_auth::secrets::FileSecrets;
@@ -93,10 +93,13 @@ pub async fn build(
         }
     };
     let users = Users::of(&config, &env)?;
-    let enrollment = match &config.registration_token {
-        Some(token) => StaticToken::with_token(key.clone(), token),
-        None => StaticToken::open(key.clone()),
-    };
+    let mut enrollment = EnrollmentChain::new(key.clone()).attestor(OneTimeTokens::new(key.clone()));
+    if let Some(token) = &config.registration_token {
+        enrollment = enrollment.attestor(StaticToken::new(key.clone(), token));
+    }
+    if config.open_enrollment {
+        enrollment = enrollment.attestor(Anybody);
+    }
     let control = ControlPlane::builder(env, store)
         .users(users.authenticator)
         .authorizer(Arc::new(HierarchicalRoles))

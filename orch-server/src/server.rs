@@ -138,6 +138,7 @@ impl ServerBuilder {
             metrics: self.metrics,
             schema_version: self.schema_version,
             server_certificate: self.tls.as_ref().map(|tls| tls.thumbprint),
+            server_pin: self.tls.as_ref().map(|tls| tls.pin),
             stopping: stopping.clone(),
         };
         let app = App { control: self.control.clone(), inner: Arc::new(parts) };

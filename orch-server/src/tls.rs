@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use orch_core::identity::ServerPin;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ParsedCertificate;
 use tokio_rustls::TlsAcceptor;
 
 /// A server's certificate and key, ready for connections.
@@ -13,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 pub struct ServerTls {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) thumbprint: [u8; 32],
+    pub(crate) pin: ServerPin,
 }
 
 impl std::fmt::Debug for ServerTls {
@@ -39,7 +42,8 @@ pub enum TlsError {
 }
 
 impl ServerTls {
-    /// Reads a certificate chain, leaf first, and its key, both PEM.
+    /// Reads a certificate chain, leaf first, and its key, both PEM. Enrolment tokens name the last certificate of the chain: let
+    /// that be the authority, so that they, and the agents that came with them, outlive the leaf.
     ///
     /// # Errors
     /// See [`TlsError`].
@@ -54,6 +58,9 @@ impl ServerTls {
         let leaf = chain.first().ok_or_else(|| file(certificate, &"it holds no certificate"))?;
         let mut thumbprint = [0; 32];
         thumbprint.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, leaf).as_ref());
+        // The authority, where it stands in the chain: so that agents know the server after its certificate is renewed, too.
+        let top = ParsedCertificate::try_from(chain.last().unwrap_or(leaf));
+        let pin = ServerPin::of(&top.map_err(TlsError::Unusable)?.subject_public_key_info());
         let key = PrivateKeyDer::from_pem_file(key).map_err(|error| file(key, &error))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -63,6 +70,6 @@ impl ServerTls {
             .with_single_cert(chain, key)
             .map_err(TlsError::Unusable)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), thumbprint })
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), thumbprint, pin })
     }
 }

@@ -120,6 +120,7 @@ fn row(cluster: &Cluster, key: &Key) -> Option<Change> {
         }
         Key::Node(id) => cluster.node(*id).cloned().map(Change::Node),
         Key::Credential(id) => cluster.credential(*id).cloned().map(Change::Credential),
+        Key::EnrollmentToken(id) => cluster.enrollment_token(*id).cloned().map(Change::EnrollmentToken),
         Key::Service(id) => cluster.service(*id).cloned().map(Change::Service),
         Key::ServiceRevision(id, version) => {
             cluster.service_revision(*id, *version).cloned().map(Change::ServiceRevision)

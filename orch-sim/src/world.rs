@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use orch_agent::{Agent, AgentConfig, AgentStatus, Cache, MemoryCache, NodeKey, Prober};
 use orch_auth::{
-    enrollment::StaticToken, jwt::NoUserAuth, key::ServerKey, roles::HierarchicalRoles,
+    enrollment::{EnrollmentChain, OneTimeTokens, StaticToken},
+    jwt::NoUserAuth,
+    key::ServerKey,
+    roles::HierarchicalRoles,
     token::TokenCredentials,
 };
 use orch_core::agent::AgentApi;
@@ -99,7 +102,9 @@ fn authorizer(planted: Option<Planted>) -> Arc<dyn Authorizer> {
 }
 
 fn enrollment(key: &ServerKey, planted: Option<Planted>) -> Arc<dyn Enrollment> {
-    let inner = StaticToken::with_token(key.clone(), &Secret::new(TOKEN.to_owned()));
+    let inner = EnrollmentChain::new(key.clone())
+        .attestor(OneTimeTokens::new(key.clone()))
+        .attestor(StaticToken::new(key.clone(), &Secret::new(TOKEN.to_owned())));
     match planted {
         Some(Planted::AnyKey) => Arc::new(AnyKey { inner, keys: Mutex::default() }),
         _ => Arc::new(inner),

@@ -7,7 +7,8 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Statemen
 use crate::engine::Engine;
 use crate::error::{SqlFailure, not_written};
 use crate::row::{
-    audit, credential, deployment, event, namespace, node, receipt, service, service_revision, task, values,
+    audit, credential, deployment, enrollment_token, event, namespace, node, receipt, service,
+    service_revision, task, values,
 };
 use crate::statement::{chunks, delete, insert, raw, upsert};
 
@@ -23,6 +24,7 @@ pub(crate) struct Work {
     namespaces: Table,
     nodes: Table,
     credentials: Table,
+    enrollment_tokens: Table,
     services: Table,
     service_revisions: Table,
     tasks: Table,
@@ -54,6 +56,7 @@ impl Work {
             namespaces: Table::default(),
             nodes: Table::default(),
             credentials: Table::default(),
+            enrollment_tokens: Table::default(),
             services: Table::default(),
             service_revisions: Table::default(),
             tasks: Table::default(),
@@ -72,6 +75,9 @@ impl Work {
                 Change::Namespace(row) => self.namespaces.put.push(values(namespace::Model::of(row)?)),
                 Change::Node(row) => self.nodes.put.push(values(node::Model::of(row)?)),
                 Change::Credential(row) => self.credentials.put.push(values(credential::Model::of(row)?)),
+                Change::EnrollmentToken(row) => {
+                    self.enrollment_tokens.put.push(values(enrollment_token::Model::of(row)?));
+                }
                 Change::Service(row) => self.services.put.push(values(service::Model::of(row)?)),
                 Change::ServiceRevision(row) => {
                     self.service_revisions.put.push(values(service_revision::Model::of(row)?));
@@ -99,6 +105,7 @@ impl Work {
             Key::Namespace(name) => self.namespaces.remove.push(one(name.to_string())),
             Key::Node(id) => self.nodes.remove.push(one(id.to_string())),
             Key::Credential(id) => self.credentials.remove.push(one(id.to_string())),
+            Key::EnrollmentToken(id) => self.enrollment_tokens.remove.push(one(id.to_string())),
             Key::Service(id) => self.services.remove.push(one(id.to_string())),
             Key::ServiceRevision(id, version) => {
                 self.service_revisions.remove.push(vec![id.to_string().into(), i64::from(version.0).into()]);
@@ -115,6 +122,7 @@ impl Work {
             &self.namespaces,
             &self.nodes,
             &self.credentials,
+            &self.enrollment_tokens,
             &self.services,
             &self.service_revisions,
             &self.tasks,
@@ -129,6 +137,7 @@ impl Work {
         self.namespaces.write::<namespace::Entity>(to).await?;
         self.nodes.write::<node::Entity>(to).await?;
         self.credentials.write::<credential::Entity>(to).await?;
+        self.enrollment_tokens.write::<enrollment_token::Entity>(to).await?;
         self.services.write::<service::Entity>(to).await?;
         self.service_revisions.write::<service_revision::Entity>(to).await?;
         self.tasks.write::<task::Entity>(to).await?;

@@ -9,7 +9,8 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
 use crate::engine::Engine;
 use crate::error::{SqlFailure, Unreadable, corrupt};
 use crate::row::{
-    Document, credential, deployment, namespace, node, receipt, service, service_revision, task,
+    Document, credential, deployment, enrollment_token, namespace, node, receipt, service, service_revision,
+    task,
 };
 use crate::statement::raw;
 
@@ -35,6 +36,7 @@ pub(crate) async fn open(
     read_table::<namespace::Entity>(engine, &transaction, &mut rows).await?;
     read_table::<node::Entity>(engine, &transaction, &mut rows).await?;
     read_table::<credential::Entity>(engine, &transaction, &mut rows).await?;
+    read_table::<enrollment_token::Entity>(engine, &transaction, &mut rows).await?;
     read_table::<service::Entity>(engine, &transaction, &mut rows).await?;
     read_table::<service_revision::Entity>(engine, &transaction, &mut rows).await?;
     read_table::<task::Entity>(engine, &transaction, &mut rows).await?;

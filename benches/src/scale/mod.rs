@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use orch_auth::{
-    enrollment::StaticToken, jwt::NoUserAuth, key::ServerKey, roles::HierarchicalRoles,
+    enrollment::{EnrollmentChain, StaticToken},
+    jwt::NoUserAuth,
+    key::ServerKey,
+    roles::HierarchicalRoles,
     token::TokenCredentials,
 };
 use orch_core::command::apply_service::ApplyTarget;
@@ -158,7 +161,10 @@ async fn control_plane(path: &Path) -> anyhow::Result<ControlPlane> {
         .users(Arc::new(NoUserAuth))
         .authorizer(Arc::new(HierarchicalRoles))
         .credentials(Arc::new(TokenCredentials::new(key.clone())))
-        .enrollment(Arc::new(StaticToken::with_token(key, &Secret::new(fleet::TOKEN.to_owned()))))
+        .enrollment(Arc::new(
+            EnrollmentChain::new(key.clone())
+                .attestor(StaticToken::new(key, &Secret::new(fleet::TOKEN.to_owned()))),
+        ))
         .scheduler(Arc::new(FilterAndScore))
         .policy(policy)
         .start()

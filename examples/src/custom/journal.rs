@@ -10,8 +10,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use orch_core::cluster::{Change, Key, NamespaceRecord, Revision, Transaction};
 use orch_core::deployment::Deployment;
-use orch_core::id::{ClusterId, DeploymentId, NodeId, ServiceId, TaskId};
-use orch_core::identity::NodeCredential;
+use orch_core::id::{ClusterId, DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
+use orch_core::identity::{EnrollmentToken, NodeCredential};
 use orch_core::name::Namespace;
 use orch_core::node::Node;
 use orch_core::record::{AuditRecord, Event, Receipt, ReceiptKey};
@@ -59,6 +59,7 @@ enum Row {
     Namespace(Arc<NamespaceRecord>),
     Node(Arc<Node>),
     Credential(Arc<NodeCredential>),
+    EnrollmentToken(Arc<EnrollmentToken>),
     Service(Arc<Service>),
     ServiceRevision(Arc<ServiceRevision>),
     Task(Arc<Task>),
@@ -67,6 +68,7 @@ enum Row {
     NoNamespace(Namespace),
     NoNode(NodeId),
     NoCredential(NodeId),
+    NoEnrollmentToken(EnrollmentTokenId),
     NoService(ServiceId),
     NoServiceRevision(ServiceId, Version),
     NoTask(TaskId),
@@ -223,6 +225,7 @@ impl From<&Change> for Row {
             Change::Namespace(row) => Self::Namespace(row.clone()),
             Change::Node(row) => Self::Node(row.clone()),
             Change::Credential(row) => Self::Credential(row.clone()),
+            Change::EnrollmentToken(row) => Self::EnrollmentToken(row.clone()),
             Change::Service(row) => Self::Service(row.clone()),
             Change::ServiceRevision(row) => Self::ServiceRevision(row.clone()),
             Change::Task(row) => Self::Task(row.clone()),
@@ -232,6 +235,7 @@ impl From<&Change> for Row {
                 Key::Namespace(name) => Self::NoNamespace(name),
                 Key::Node(id) => Self::NoNode(id),
                 Key::Credential(node) => Self::NoCredential(node),
+                Key::EnrollmentToken(id) => Self::NoEnrollmentToken(id),
                 Key::Service(id) => Self::NoService(id),
                 Key::ServiceRevision(service, version) => Self::NoServiceRevision(service, version),
                 Key::Task(id) => Self::NoTask(id),
@@ -248,6 +252,7 @@ impl From<Row> for Change {
             Row::Namespace(row) => Self::Namespace(row),
             Row::Node(row) => Self::Node(row),
             Row::Credential(row) => Self::Credential(row),
+            Row::EnrollmentToken(row) => Self::EnrollmentToken(row),
             Row::Service(row) => Self::Service(row),
             Row::ServiceRevision(row) => Self::ServiceRevision(row),
             Row::Task(row) => Self::Task(row),
@@ -256,6 +261,7 @@ impl From<Row> for Change {
             Row::NoNamespace(name) => Self::Remove(Key::Namespace(name)),
             Row::NoNode(id) => Self::Remove(Key::Node(id)),
             Row::NoCredential(node) => Self::Remove(Key::Credential(node)),
+            Row::NoEnrollmentToken(id) => Self::Remove(Key::EnrollmentToken(id)),
             Row::NoService(id) => Self::Remove(Key::Service(id)),
             Row::NoServiceRevision(service, version) => Self::Remove(Key::ServiceRevision(service, version)),
             Row::NoTask(id) => Self::Remove(Key::Task(id)),

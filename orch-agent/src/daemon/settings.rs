@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use orch_agent::{ImageCleanup, NodePolicy, machine};
+use orch_auth::enrollment::server_pin;
+use orch_core::identity::ServerPin;
 use orch_core::name::NodeName;
 use orch_core::node::NodeFacts;
 use orch_core::secret::Secret;
@@ -65,8 +67,14 @@ pub(crate) struct Flags {
     /// Control plane URLs, comma-separated.
     #[arg(long, global = true, env = "ORCH_SERVER_URL")]
     server_url: Option<String>,
-    /// The registration token; needed for a node's first registration.
-    #[arg(long, global = true, env = "ORCH_AGENT_REGISTRATION_TOKEN", hide_env_values = true)]
+    /// The token that lets the node in the first time: a one-time token (orche_…), or the static one.
+    #[arg(
+        long,
+        visible_alias = "token",
+        global = true,
+        env = "ORCH_AGENT_REGISTRATION_TOKEN",
+        hide_env_values = true
+    )]
     bootstrap_token: Option<String>,
     /// The engine's socket [default: that of DOCKER_HOST, else /var/run/docker.sock].
     #[arg(long, global = true, env = "ORCH_DOCKER_SOCKET")]
@@ -169,6 +177,8 @@ pub(crate) struct Settings {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) servers: Vec<String>,
     pub(crate) token: Option<Secret<String>>,
+    /// What the token says of the server.
+    pub(crate) server_pin: Option<ServerPin>,
     pub(crate) docker_socket: Option<PathBuf>,
     pub(crate) secrets_tmpfs: Option<PathBuf>,
     pub(crate) log_level: String,
@@ -232,6 +242,9 @@ impl Settings {
         if token.as_deref() == Some("dev-bootstrap-token") && !insecure {
             problems.push("bootstrap token: the well-known default is refused; choose another".to_owned());
         }
+        let token = token.map(Secret::new);
+        let pin = token.as_ref().map_or(Ok(None), server_pin);
+        let server_pin = keep(&mut problems, "bootstrap token", pin).flatten();
         let mut duration = |what, flag, file, default: &str| {
             let given = text(flag).or_else(|| text(file)).unwrap_or_else(|| default.to_owned());
             keep(&mut problems, what, parse_duration(&given)).unwrap_or_default()
@@ -272,7 +285,8 @@ impl Settings {
             agent_addr,
             labels,
             servers,
-            token: token.map(Secret::new),
+            token,
+            server_pin,
             docker_socket,
             secrets_tmpfs: flags.secrets_tmpfs.or(file.secrets_tmpfs),
             log_level: text(flags.log_level)
@@ -424,6 +438,23 @@ mod tests {
         assert!(!printed.contains("hunter2"), "{printed}");
         let again = Settings::merge(flags(&[]), parse_file(&printed).unwrap(), &|_| None).unwrap();
         assert_eq!(again.to_string(), printed);
+    }
+
+    #[test]
+    fn a_one_time_token_says_what_its_server_is_known_by_and_half_of_one_is_refused() {
+        use orch_auth::{enrollment::OneTimeTokens, key::ServerKey};
+        use orch_core::{id::IdStream, identity::EnrollmentTokenIssuer as _};
+        let key = ServerKey::derive(&Secret::new("0123456789abcdef".to_owned())).unwrap();
+        let (id, pin) = (IdStream::seeded(1).next(), ServerPin([7; 32]));
+        let token = OneTimeTokens::new(key).issue_token(id, Some(&pin), [3; 32]).token;
+        let given = ["--token", token.expose()];
+        let settings = Settings::merge(flags(&given), File::default(), &|_| None).unwrap();
+        assert_eq!((settings.server_pin, settings.token.is_some()), (Some(pin), true));
+        let half = &token.expose()[..40];
+        let problems = Settings::merge(flags(&["--token", half]), File::default(), &|_| None).unwrap_err();
+        assert!(problems.0[0].contains("copy it whole") && !problems.0[0].contains(half), "{problems}");
+        let other = Settings::merge(flags(&["--token", "a static token"]), File::default(), &|_| None);
+        assert_eq!(other.unwrap().server_pin, None);
     }
 
     #[test]

@@ -1,20 +1,16 @@
 //! The form of a node credential: `orchn_` + base64url of the sealed parts + 8 hexadecimal digits of checksum.
-//!
-//! The prefix and the checksum (first four bytes of the SHA-256 of all before it) let scanners find leaked credentials
-//! without knowing a key.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use orch_core::id::{NodeId, TypedId as _};
 use orch_core::node::Incarnation;
 use orch_core::secret::Secret;
-use ring::{digest, hmac};
+use ring::hmac;
 use zeroize::Zeroizing;
+
+use crate::sealed_text;
 
 const PREFIX: &str = "orchn_";
 const BODY: usize = 16 + 8 + 8 + 32;
 const TAG: usize = 16;
-const CHECKSUM: usize = 8;
 
 /// The body of a credential followed by its tag.
 pub(super) type Sealed = Zeroizing<[u8; BODY + TAG]>;
@@ -61,28 +57,12 @@ impl Parts {
 }
 
 pub(super) fn to_text(sealed: &Sealed) -> Secret<String> {
-    let mut text = String::with_capacity(PREFIX.len() + (BODY + TAG).div_ceil(3) * 4 + CHECKSUM);
-    text.push_str(PREFIX);
-    URL_SAFE_NO_PAD.encode_string(sealed.as_slice(), &mut text);
-    let checksum = checksum(&text);
-    text.push_str(&checksum);
-    Secret::new(text)
+    sealed_text::write(PREFIX, sealed.as_slice())
 }
 
 /// `None` where the text has not the form of a credential.
 pub(super) fn from_text(text: &Secret<String>) -> Option<Sealed> {
-    let text = text.expose();
-    let at = text.len().checked_sub(CHECKSUM).filter(|at| text.is_char_boundary(*at))?;
-    let (front, found) = text.split_at(at);
-    if checksum(front) != found {
-        return None;
-    }
     let mut sealed = Zeroizing::new([0; BODY + TAG]);
-    let length = URL_SAFE_NO_PAD.decode_slice(front.strip_prefix(PREFIX)?, sealed.as_mut_slice()).ok()?;
-    (length == BODY + TAG).then_some(sealed)
-}
-
-fn checksum(text: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    hash.as_ref()[..CHECKSUM / 2].iter().map(|byte| format!("{byte:02x}")).collect()
+    sealed_text::read(PREFIX, text.expose(), sealed.as_mut_slice())?;
+    Some(sealed)
 }

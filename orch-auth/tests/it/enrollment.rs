@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use orch_auth::enrollment::StaticToken;
+use orch_auth::enrollment::{Anybody, EnrollmentChain, OneTimeTokens, StaticToken};
 use orch_auth::key::ServerKey;
 use orch_core::id::{ClusterId, IdStream};
 use orch_core::identity::{
-    BootstrapProof, Challenge, Enrollment, EnrollmentRefused, KeyProof, NodePublicKey, RegistrationClaim,
+    Attestation, BootstrapProof, Challenge, Enrollment, EnrollmentRefused, KeyProof, NodeAttestor,
+    NodePublicKey, RegistrationClaim,
 };
 use orch_core::node::Resources;
 use orch_core::time::Timestamp;
@@ -72,17 +73,24 @@ fn showing(key: Option<KeyProof>, token: Option<&str>, certificate: Option<[u8; 
     proof
 }
 
+fn with_token() -> EnrollmentChain {
+    EnrollmentChain::new(key())
+        .attestor(OneTimeTokens::new(key()))
+        .attestor(StaticToken::new(key(), &secret(TOKEN)))
+}
+
 async fn judge(
     claim: &RegistrationClaim,
     proof: &BootstrapProof,
     now: Timestamp,
 ) -> Result<orch_core::identity::Proven, EnrollmentRefused> {
-    StaticToken::with_token(key(), &secret(TOKEN)).prove(cluster(), claim, proof, now).await
+    with_token().prove(cluster(), claim, proof, now).await
 }
 
 #[tokio::test]
 async fn the_token_admits_and_another_does_not() {
-    assert!(judge(&claim("a"), &showing(None, Some(TOKEN), None), NOW).await.unwrap().token);
+    let proven = judge(&claim("a"), &showing(None, Some(TOKEN), None), NOW).await.unwrap();
+    assert_eq!(proven.attestation, Some(Attestation::StaticToken));
     for wrong in [Some("another"), Some(""), None] {
         let answer = judge(&claim("a"), &showing(None, wrong, None), NOW).await;
         assert_eq!(answer, Err(EnrollmentRefused::Token), "{wrong:?}");
@@ -92,16 +100,19 @@ async fn the_token_admits_and_another_does_not() {
 #[tokio::test]
 async fn a_closed_cluster_takes_no_token_and_an_open_one_takes_anybody() {
     let proof = showing(None, Some(TOKEN), None);
-    let closed = StaticToken::closed(key()).prove(cluster(), &claim("a"), &proof, NOW).await;
+    let closed = EnrollmentChain::new(key()).prove(cluster(), &claim("a"), &proof, NOW).await;
     assert_eq!(closed, Err(EnrollmentRefused::Token));
-    let open = StaticToken::open(key()).prove(cluster(), &claim("a"), &showing(None, None, None), NOW).await;
-    assert!(open.is_ok_and(|proven| proven.open && !proven.token));
+    let open = EnrollmentChain::new(key())
+        .attestor(Anybody)
+        .prove(cluster(), &claim("a"), &showing(None, None, None), NOW)
+        .await;
+    assert_eq!(open.unwrap().attestation, Some(Attestation::Open));
 }
 
 #[tokio::test]
 async fn possession_of_the_key_is_proven_by_a_fresh_challenge_and_a_right_signature() {
     let (node, claim) = (NodeKey::new(), claim("a"));
-    let challenge = StaticToken::closed(key()).challenge(cluster(), 3, NOW, [9; 32]);
+    let challenge = EnrollmentChain::new(key()).challenge(cluster(), 3, NOW, [9; 32]);
     let proof = showing(Some(node.prove(&challenge, &claim, None)), None, None);
     for (after, good) in [(0, true), (60, true), (61, false)] {
         let answer = judge(&claim, &proof, NOW + Duration::from_secs(after)).await;
@@ -116,7 +127,7 @@ async fn possession_of_the_key_is_proven_by_a_fresh_challenge_and_a_right_signat
 #[tokio::test]
 async fn everything_that_is_signed_counts() {
     let (node, claim) = (NodeKey::new(), claim("a"));
-    let challenge = StaticToken::closed(key()).challenge(cluster(), 3, NOW, [9; 32]);
+    let challenge = EnrollmentChain::new(key()).challenge(cluster(), 3, NOW, [9; 32]);
     let good = node.prove(&challenge, &claim, Some(&[1; 32]));
     let judge_as = async |proof: KeyProof, claim: &RegistrationClaim, certificate| {
         judge(claim, &showing(Some(proof), None, certificate), NOW).await.map(|_| ())
@@ -145,7 +156,7 @@ async fn everything_that_is_signed_counts() {
 async fn another_clusters_challenge_is_none_of_ours() {
     let (node, claim) = (NodeKey::new(), claim("a"));
     let other: ClusterId = IdStream::seeded(2).next();
-    let challenge = StaticToken::closed(key()).challenge(other, 0, NOW, [9; 32]);
+    let challenge = EnrollmentChain::new(key()).challenge(other, 0, NOW, [9; 32]);
     let proof = showing(Some(node.prove(&challenge, &claim, None)), Some(TOKEN), None);
     assert_eq!(judge(&claim, &proof, NOW).await, Err(EnrollmentRefused::Challenge));
 }
@@ -153,8 +164,58 @@ async fn another_clusters_challenge_is_none_of_ours() {
 #[tokio::test]
 async fn a_replaced_token_does_not_lock_out_a_node_that_has_its_key() {
     let (node, claim) = (NodeKey::new(), claim("a"));
-    let challenge = StaticToken::closed(key()).challenge(cluster(), 1, NOW, [9; 32]);
+    let challenge = EnrollmentChain::new(key()).challenge(cluster(), 1, NOW, [9; 32]);
     let proof = showing(Some(node.prove(&challenge, &claim, None)), Some("the token of last year"), None);
     let proven = judge(&claim, &proof, NOW).await.unwrap();
-    assert!(proven.key.is_some() && !proven.token);
+    assert!(proven.key.is_some() && proven.attestation.is_none());
+}
+
+#[tokio::test]
+async fn a_one_time_token_is_recognised_beside_the_static_one_and_is_judged_by_the_state() {
+    let chain = with_token();
+    let id = IdStream::seeded(7).next();
+    let issued = chain.token_issuer().unwrap().issue_token(id, None, [8; 32]);
+    let proof = showing(None, Some(issued.token.expose()), None);
+    let proven = chain.prove(cluster(), &claim("a"), &proof, NOW).await.unwrap();
+    let Some(Attestation::OneTimeToken(shown)) = proven.attestation else { panic!("{proven:?}") };
+    assert_eq!((shown.id, shown.digest), (id, issued.digest));
+    // One that was never issued here is a stranger's, however it looks.
+    let other = ServerKey::derive(&secret("another server's key")).unwrap();
+    let foreign = EnrollmentChain::new(other.clone()).attestor(OneTimeTokens::new(other));
+    let answer = foreign.prove(cluster(), &claim("a"), &proof, NOW).await;
+    assert_eq!(answer, Err(EnrollmentRefused::Token));
+    assert!(EnrollmentChain::new(key()).token_issuer().is_none());
+}
+
+/// Knows the machines of a site by their names.
+struct BySite;
+
+#[async_trait::async_trait]
+impl NodeAttestor for BySite {
+    async fn attest(
+        &self,
+        claim: &RegistrationClaim,
+        _: &BootstrapProof,
+        _: Timestamp,
+    ) -> Result<Option<Attestation>, EnrollmentRefused> {
+        match claim.name.as_str() {
+            "known" => Ok(Some(Attestation::Other("site".to_owned()))),
+            "unsure" => Err(EnrollmentRefused::Unavailable),
+            _ => Ok(None),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_embedders_attestor_stands_in_the_same_chain() {
+    let chain =
+        EnrollmentChain::new(key()).attestor(BySite).attestor(StaticToken::new(key(), &secret(TOKEN)));
+    let prove = async |name: &str, token| {
+        let proof = showing(None, token, None);
+        chain.prove(cluster(), &claim(name), &proof, NOW).await.map(|proven| proven.attestation)
+    };
+    assert_eq!(prove("known", None).await, Ok(Some(Attestation::Other("site".to_owned()))));
+    assert_eq!(prove("other", Some(TOKEN)).await, Ok(Some(Attestation::StaticToken)));
+    assert_eq!(prove("other", None).await, Err(EnrollmentRefused::Token));
+    assert_eq!(prove("unsure", Some(TOKEN)).await, Err(EnrollmentRefused::Unavailable));
 }

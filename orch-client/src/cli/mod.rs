@@ -17,6 +17,7 @@ mod logs;
 mod man;
 mod namespace;
 mod node;
+mod node_token;
 mod output;
 mod plan;
 mod rebalance;

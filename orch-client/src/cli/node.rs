@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use orch_core::api::endpoint::{
-    CordonNode, DrainNode, GetDrainStatus, GiveUpNode, ListNodes, Nothing, RemoveNode, ResetNode, RevokeNode,
-    UncordonNode,
+    ApproveNodeKey, CordonNode, DrainNode, GetDrainStatus, GiveUpNode, ListNodes, Nothing, RemoveNode,
+    ResetNode, RevokeNode, UncordonNode,
 };
+use orch_core::api::enrollment::{ApproveKeyRequest, ApprovedKey};
 use orch_core::api::node::{
     DrainQuery, DrainStatus, DrainStatusAnswer, Node, NodeAnswer, NodesAnswer, RemoveQuery,
 };
 
+use orch_core::identity::KeyFingerprint;
 use tokio::time::Instant;
 
 use super::error::{CliError, INTERRUPTED, TIMED_OUT};
 use super::output::{Output, age, bytes, cores, short};
-use super::resolve;
 use super::wait::{duration, human, is_passing};
+use super::{node_token, resolve};
 use crate::client::Client;
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +56,19 @@ pub(super) enum Verb {
     Revoke(One),
     /// End a node's registration: it must register again, by its key
     Reset(One),
+    /// Let a node come with another key, once: when its own was lost
+    ApproveKey {
+        #[command(flatten)]
+        one: One,
+        /// The key's fingerprint, as the agent says it when it is not let in: sha256:…
+        fingerprint: KeyFingerprint,
+        /// How long the approval holds, at most 24h
+        #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1h")]
+        within: Duration,
+    },
+    /// Make, list and revoke tokens that let new nodes in
+    #[command(subcommand)]
+    Token(node_token::Verb),
     /// Remove a node that is offline or revoked
     Rm {
         #[command(flatten)]
@@ -74,6 +89,7 @@ pub(super) async fn run(client: &Client, verb: &Verb, out: &Output) -> Result<()
     let nothing = Nothing {};
     let one = match verb {
         Verb::Ls => return list(client, out).await,
+        Verb::Token(verb) => return node_token::run(client, verb, out).await,
         Verb::Inspect(one)
         | Verb::Cordon(one)
         | Verb::Drain { one, .. }
@@ -82,12 +98,13 @@ pub(super) async fn run(client: &Client, verb: &Verb, out: &Output) -> Result<()
         | Verb::GiveUp(one)
         | Verb::Revoke(one)
         | Verb::Reset(one)
+        | Verb::ApproveKey { one, .. }
         | Verb::Rm { one, .. } => one,
     };
     let found = resolve::node(client, &one.node).await?;
     let path = [found.id.as_str()];
     let (node, done) = match verb {
-        Verb::Ls => return Ok(()),
+        Verb::Ls | Verb::Token(_) => return Ok(()),
         Verb::Inspect(_) => return inspect(found, out),
         Verb::DrainStatus(_) => {
             let answer = client.call::<GetDrainStatus>(&path, &nothing, &nothing).await?;
@@ -132,6 +149,14 @@ pub(super) async fn run(client: &Client, verb: &Verb, out: &Output) -> Result<()
         Verb::Reset(_) => {
             let node = client.call::<ResetNode>(&path, &nothing, &nothing).await?.node;
             (node, "must register again".to_owned())
+        }
+        Verb::ApproveKey { fingerprint, within, .. } => {
+            let request = ApproveKeyRequest {
+                fingerprint: fingerprint.to_string(),
+                within_seconds: Some(within.as_secs()),
+            };
+            let node = client.call::<ApproveNodeKey>(&path, &nothing, &request).await?.node;
+            (node, format!("may come with that key within {}", human(*within)))
         }
     };
     if out.is_json() {
@@ -252,10 +277,42 @@ fn inspect(node: Node, out: &Output) -> Result<(), CliError> {
         ("Reserved", amount(node.reserved)),
         ("Tasks", node.tasks.to_string()),
         ("Registration", node.incarnation.to_string()),
+        ("Came in by", came_in_by(&node)),
+        (
+            "Key",
+            node.key_fingerprint
+                .clone()
+                .unwrap_or_else(|| "none: its name is guarded by the token alone".to_owned()),
+        ),
+        ("Pinned labels", pairs(&node.pinned_labels)),
+        ("Approved key", approved_key(&node)),
         ("Agent", node.agent_version.clone()),
         ("Last seen", format!("{} ({} ago)", node.last_heartbeat_at, age(node.last_heartbeat_at))),
         ("Registered", format!("{} ({} ago)", node.created_at, age(node.created_at))),
     ])
+}
+
+/// What let it in, who made that, and when.
+fn came_in_by(node: &Node) -> String {
+    let enrollment = &node.enrollment;
+    let what = match (enrollment.method.as_str(), &enrollment.token_id) {
+        ("one_time_token", Some(token)) => format!("one-time token {}", short(token)),
+        ("static_token", _) => "the static token".to_owned(),
+        ("approved_key", _) => "an approved key".to_owned(),
+        ("open", _) => "nothing: enrolment was open".to_owned(),
+        ("unknown" | "", _) => "not noted".to_owned(),
+        (word, _) => word.to_owned(),
+    };
+    let by = enrollment.by.as_ref().map(|by| format!(" of {by}")).unwrap_or_default();
+    let at = enrollment.at.map(|at| format!(", {at} ({} ago)", age(at))).unwrap_or_default();
+    format!("{what}{by}{at}")
+}
+
+fn approved_key(node: &Node) -> String {
+    let told = |approved: &ApprovedKey| {
+        format!("{} by {}, until {}", approved.fingerprint, approved.by, approved.until)
+    };
+    node.approved_key.as_ref().map(told).unwrap_or_default()
 }
 
 /// Each with its sentence and its age.

@@ -157,6 +157,11 @@ pub(super) fn age(at: Time) -> String {
     age_between(at.0.as_micros(), jiff::Timestamp::now().as_microsecond())
 }
 
+/// How long until then, as people say it.
+pub(super) fn until(at: Time) -> String {
+    format!("in {}", age_between(jiff::Timestamp::now().as_microsecond(), at.0.as_micros()))
+}
+
 fn age_between(then: i64, now: i64) -> String {
     let seconds = now.saturating_sub(then).max(0) / 1_000_000;
     match seconds {

@@ -1,6 +1,7 @@
 //! From a request to an answer: pooled connections, failover, retries, limits on time and size.
 
 pub(crate) mod connect;
+mod pinned;
 pub(crate) mod retry;
 pub(crate) mod tls;
 

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Force, agent, apply, audit, deployment, discovery, event, exec, history, logs, namespace, node, openapi,
-    plan, rebalance, service, stats, task, version, why,
+    Force, agent, apply, audit, deployment, discovery, enrollment, event, exec, history, logs, namespace,
+    node, openapi, plan, rebalance, service, stats, task, version, why,
 };
 use crate::identity::Action;
 
@@ -217,10 +217,19 @@ endpoints! {
     RevokeNode = Post "/v1/nodes/{id}/revoke", User(A::RevokeNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
     /// Ends a node's registration: it must register again, by its key.
     ResetNode = Post "/v1/nodes/{id}/reset", User(A::ResetNode), (Nothing, Nothing) => 200 node::NodeAnswer, Prompt;
+    /// Approves another key for a node: its next registration may be with it, once.
+    ApproveNodeKey = Post "/v1/nodes/{id}/approve-key", User(A::ApproveNodeKey), (Nothing, enrollment::ApproveKeyRequest) => 200 node::NodeAnswer, Prompt;
     /// Removes a node that is offline or revoked.
     RemoveNode = Delete "/v1/nodes/{id}", User(A::RemoveNode), (node::RemoveQuery, Nothing) => 204 Nothing, Prompt;
     /// How far a drain is.
     GetDrainStatus = Get "/v1/nodes/{id}/drain-status", User(A::ReadNodes), (Nothing, Nothing) => 200 node::DrainStatusAnswer, Prompt;
+
+    /// Makes a token that admits new nodes. The token is told in this answer only; a repetition voids it and makes another.
+    CreateEnrollmentToken = Post "/v1/enrollment-tokens", User(A::ManageEnrollmentTokens), (Nothing, enrollment::EnrollmentTokenRequest) => 201 enrollment::NewEnrollmentTokenAnswer, Prompt;
+    /// The tokens that admit nodes, and those that ended within a week.
+    ListEnrollmentTokens = Get "/v1/enrollment-tokens", User(A::ManageEnrollmentTokens), (Nothing, Nothing) => 200 enrollment::EnrollmentTokensAnswer, Prompt;
+    /// Takes a token back: it admits nobody any more. Idempotent.
+    RevokeEnrollmentToken = Post "/v1/enrollment-tokens/{id}/revoke", User(A::ManageEnrollmentTokens), (Nothing, Nothing) => 200 enrollment::EnrollmentTokenAnswer, Prompt;
 
     /// Creates a service.
     CreateService = Post "/v1/services", User(A::CreateService), (Nothing, service::SpecRequest) => 201 service::ServiceAnswer, Prompt;

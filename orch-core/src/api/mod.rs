@@ -11,6 +11,7 @@ pub mod audit;
 pub mod deployment;
 pub mod discovery;
 pub mod endpoint;
+pub mod enrollment;
 pub mod error;
 pub mod event;
 pub mod exec;

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::enrollment::{ApprovedKey, NodeEnrollment};
 use super::task::Condition;
 use super::{Resources, Time, is_false};
 use crate::cluster::Cluster;
+use crate::identity::KeyFingerprint;
 use crate::node::{self, NodeCondition, NodeStatus};
 use crate::task::Health;
 use crate::time::Timestamp;
@@ -48,6 +50,18 @@ pub struct Node {
     /// Which registration counts: from 1.
     #[serde(default)]
     pub incarnation: u64,
+    /// SHA-256 of the node's key (DER), with `sha256:` before it; left out of nodes without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_fingerprint: Option<String>,
+    /// How it came in.
+    #[serde(default)]
+    pub enrollment: NodeEnrollment,
+    /// Those of its labels that it cannot change.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned_labels: BTreeMap<String, String>,
+    /// Another key that it may come with, once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_key: Option<ApprovedKey>,
     /// The last heartbeat or registration that is known.
     pub last_heartbeat_at: Time,
     /// When it first registered.
@@ -78,6 +92,10 @@ impl Node {
             cordoned: node.cordoned,
             conditions: conditions(node),
             incarnation: node.incarnation.0,
+            key_fingerprint: node.key.as_ref().map(|key| KeyFingerprint::of(key).to_string()),
+            enrollment: (&node.enrollment).into(),
+            pinned_labels: node.pinned_labels.clone(),
+            approved_key: node.approved_key.as_ref().map(Into::into),
             last_heartbeat_at: last_heartbeat.unwrap_or(node.updated_at).into(),
             created_at: node.created_at.into(),
             updated_at: node.updated_at.into(),

@@ -31,6 +31,9 @@ impl Cluster {
             Change::Credential(row) => {
                 self.credentials.insert(row.node, Arc::clone(row));
             }
+            Change::EnrollmentToken(row) => {
+                self.enrollment_tokens.insert(row.id, Arc::clone(row));
+            }
             Change::Service(row) => {
                 if let Some(before) = self.services.insert(row.id, Arc::clone(row)) {
                     self.index.service_by_name.remove(&(before.namespace.clone(), before.spec.name.clone()));
@@ -96,6 +99,9 @@ impl Cluster {
             }
             Key::Credential(id) => {
                 self.credentials.remove(id);
+            }
+            Key::EnrollmentToken(id) => {
+                self.enrollment_tokens.remove(id);
             }
             Key::Service(id) => {
                 if let Some(before) = self.services.remove(id) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::deployment::Deployment;
-use crate::id::{DeploymentId, NodeId, ServiceId, TaskId};
-use crate::identity::NodeCredential;
+use crate::id::{DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
+use crate::identity::{EnrollmentToken, NodeCredential};
 use crate::name::Namespace;
 use crate::node::Node;
 use crate::record::{Receipt, ReceiptKey};
@@ -32,6 +32,8 @@ pub enum Change {
     Node(Arc<Node>),
     /// A node's credential is so.
     Credential(Arc<NodeCredential>),
+    /// An enrolment token is so.
+    EnrollmentToken(Arc<EnrollmentToken>),
     /// A service is so.
     Service(Arc<Service>),
     /// A service has this revision.
@@ -55,6 +57,8 @@ pub enum Key {
     Node(NodeId),
     /// The credential of a node.
     Credential(NodeId),
+    /// An enrolment token.
+    EnrollmentToken(EnrollmentTokenId),
     /// A service.
     Service(ServiceId),
     /// A version of a service.
@@ -75,6 +79,7 @@ impl Change {
             Self::Namespace(row) => Key::Namespace(row.name.clone()),
             Self::Node(row) => Key::Node(row.id),
             Self::Credential(row) => Key::Credential(row.node),
+            Self::EnrollmentToken(row) => Key::EnrollmentToken(row.id),
             Self::Service(row) => Key::Service(row.id),
             Self::ServiceRevision(row) => Key::ServiceRevision(row.service, row.version),
             Self::Task(row) => Key::Task(row.id),
@@ -92,7 +97,7 @@ macro_rules! from_row {
         }
     )*};
 }
-from_row!(Node, Service, ServiceRevision, Task, Deployment, Receipt);
+from_row!(Node, EnrollmentToken, Service, ServiceRevision, Task, Deployment, Receipt);
 
 impl From<NodeCredential> for Change {
     fn from(row: NodeCredential) -> Self {

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::index::{Index, NodeUsage};
 use super::{Cluster, Key};
 use crate::deployment::Deployment;
-use crate::id::{DeploymentId, NodeId, ServiceId, TaskId};
-use crate::identity::NodeCredential;
+use crate::id::{DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
+use crate::identity::{EnrollmentToken, NodeCredential};
 use crate::node::{Node, NodeStatus};
 use crate::service::{Service, ServiceStatus};
 use crate::task::{Task, TaskStatus};
@@ -26,6 +26,9 @@ pub fn check(cluster: &Cluster) -> Result<(), Vec<String>> {
     }
     for credential in cluster.credentials() {
         credential_holds(cluster, credential, &mut wrong);
+    }
+    for token in cluster.enrollment_tokens() {
+        token_holds(token, &mut wrong);
     }
     for service in cluster.services() {
         service_holds(cluster, service, &mut wrong);
@@ -63,6 +66,9 @@ pub fn check_rows<'k>(cluster: &Cluster, rows: impl IntoIterator<Item = &'k Key>
             credential_holds(cluster, credential, &mut wrong);
         }
     }
+    for token in around.tokens.into_iter().filter_map(|id| cluster.enrollment_token(id)) {
+        token_holds(token, &mut wrong);
+    }
     for service in around.services {
         match cluster.service(service) {
             Some(row) => service_holds(cluster, row, &mut wrong),
@@ -83,6 +89,7 @@ pub fn check_rows<'k>(cluster: &Cluster, rows: impl IntoIterator<Item = &'k Key>
 struct Around {
     names: bool,
     nodes: BTreeSet<NodeId>,
+    tokens: BTreeSet<EnrollmentTokenId>,
     services: BTreeSet<ServiceId>,
     tasks: BTreeSet<TaskId>,
     deployments: BTreeSet<DeploymentId>,
@@ -117,6 +124,7 @@ impl Around {
                 self.deployments.insert(*deployment);
                 self.services.extend(cluster.deployment(*deployment).map(|row| row.service));
             }
+            Key::EnrollmentToken(token) => drop(self.tokens.insert(*token)),
             Key::Receipt(_) => {}
         }
     }
@@ -133,6 +141,13 @@ fn credential_holds(cluster: &Cluster, credential: &NodeCredential, wrong: &mut 
             "the next credential of node {} is not newer than its current one",
             credential.node
         ));
+    }
+}
+
+/// A token admits no more nodes than it was made for.
+fn token_holds(token: &EnrollmentToken, wrong: &mut Vec<String>) {
+    if token.admitted.len() > token.uses as usize {
+        wrong.push(format!("token {} admitted more nodes than its {}", token.id, token.uses));
     }
 }
 

@@ -22,8 +22,8 @@ pub use index::{Index, NodeUsage};
 pub use transaction::{Committed, Transaction, fold};
 
 use crate::deployment::Deployment;
-use crate::id::{ClusterId, DeploymentId, NodeId, ServiceId, TaskId};
-use crate::identity::NodeCredential;
+use crate::id::{ClusterId, DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
+use crate::identity::{EnrollmentToken, NodeCredential};
 use crate::name::{Namespace, NodeName, ServiceName};
 use crate::node::Node;
 use crate::record::{Receipt, ReceiptKey};
@@ -59,6 +59,7 @@ pub struct Cluster {
     namespaces: OrdMap<Namespace, Arc<NamespaceRecord>>,
     nodes: OrdMap<NodeId, Arc<Node>>,
     credentials: OrdMap<NodeId, Arc<NodeCredential>>,
+    enrollment_tokens: OrdMap<EnrollmentTokenId, Arc<EnrollmentToken>>,
     services: OrdMap<ServiceId, Arc<Service>>,
     service_revisions: OrdMap<(ServiceId, Version), Arc<ServiceRevision>>,
     tasks: OrdMap<TaskId, Arc<Task>>,
@@ -77,6 +78,7 @@ impl Cluster {
             namespaces: OrdMap::new(),
             nodes: OrdMap::new(),
             credentials: OrdMap::new(),
+            enrollment_tokens: OrdMap::new(),
             services: OrdMap::new(),
             service_revisions: OrdMap::new(),
             tasks: OrdMap::new(),
@@ -159,6 +161,17 @@ impl Cluster {
     /// All credentials, by node.
     pub fn credentials(&self) -> impl Iterator<Item = &Arc<NodeCredential>> {
         self.credentials.values()
+    }
+
+    /// An enrolment token by id, ended ones that are still kept included.
+    #[must_use]
+    pub fn enrollment_token(&self, id: EnrollmentTokenId) -> Option<&Arc<EnrollmentToken>> {
+        self.enrollment_tokens.get(&id)
+    }
+
+    /// All enrolment tokens, by id, ended ones that are still kept included.
+    pub fn enrollment_tokens(&self) -> impl Iterator<Item = &Arc<EnrollmentToken>> {
+        self.enrollment_tokens.values()
     }
 
     /// A service by id, deleted ones included.
@@ -264,6 +277,7 @@ impl Cluster {
         let namespaces = self.namespaces.values().cloned().map(Change::Namespace);
         let nodes = self.nodes.values().cloned().map(Change::Node);
         let credentials = self.credentials.values().cloned().map(Change::Credential);
+        let tokens = self.enrollment_tokens.values().cloned().map(Change::EnrollmentToken);
         let services = self.services.values().cloned().map(Change::Service);
         let revisions = self.service_revisions.values().cloned().map(Change::ServiceRevision);
         let tasks = self.tasks.values().cloned().map(Change::Task);
@@ -272,6 +286,7 @@ impl Cluster {
         namespaces
             .chain(nodes)
             .chain(credentials)
+            .chain(tokens)
             .chain(services)
             .chain(revisions)
             .chain(tasks)

@@ -91,7 +91,9 @@ fn told(before: &Node, heartbeat: Heartbeat, ctx: &Ctx<'_>) -> Result<Node, Reje
     };
     node.capacity = heartbeat.capacity.unwrap_or(node.capacity);
     node.allocatable = heartbeat.allocatable.unwrap_or(node.allocatable);
-    node.labels = heartbeat.labels.unwrap_or(node.labels);
+    if let Some(said) = heartbeat.labels {
+        node.labels = before.labels_saying(said);
+    }
     node.facts = heartbeat.facts.unwrap_or(node.facts);
     if let Some(report) = heartbeat.engine {
         node.engine_trouble = EngineTrouble::after(before.engine_trouble.as_ref(), report, ctx.now);

@@ -2,10 +2,12 @@
 
 pub mod abort_rollout;
 pub mod apply_service;
+pub mod approve_node_key;
 pub mod continue_rollout;
 pub mod create_service;
 pub mod delete_service;
 pub mod drain_node;
+pub mod enrollment_token;
 pub mod give_up_node;
 pub mod heartbeat;
 pub mod move_tasks;
@@ -33,10 +35,12 @@ mod versions;
 
 pub use abort_rollout::AbortRollout;
 pub use apply_service::{Applied, ApplyService};
+pub use approve_node_key::ApproveNodeKey;
 pub use continue_rollout::ContinueRollout;
 pub use create_service::CreateService;
 pub use delete_service::DeleteService;
 pub use drain_node::{DrainNode, UncordonNode};
+pub use enrollment_token::{CreateEnrollmentToken, RevokeEnrollmentToken};
 pub use give_up_node::GiveUpNode;
 pub use heartbeat::{HeartbeatNode, UseCredential};
 pub use move_tasks::MoveTasks;
@@ -131,6 +135,21 @@ pub trait Command: Send + Sized + 'static {
     fn replay(&self, cluster: &Cluster, object: &str) -> Option<Self::Output> {
         let _ = (cluster, object);
         None
+    }
+
+    /// What a repetition of a request that was carried out comes to. Answered by [`Command::replay`], unless the answer held
+    /// something that cannot be told twice, a token say: then what was made first is voided, and it is made anew.
+    ///
+    /// # Errors
+    /// There is no answer any more.
+    fn repeat(
+        self,
+        cluster: &Cluster,
+        object: &str,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Decision<Self::Output>, Rejection> {
+        let _ = ctx;
+        self.replay(cluster, object).map(Decision::unchanged).ok_or(Rejection::AlreadyDone)
     }
 }
 

@@ -18,7 +18,7 @@ pub const DEPLOYMENTS_PER_SERVICE: usize = 20;
 /// How many versions of a service are kept that nothing refers to any more; the oldest go first.
 pub const SPARE_VERSIONS_PER_SERVICE: usize = 10;
 
-/// Removes what is past its time: receipts, deleted services with all that belongs to them, ended deployments, versions that
+/// Removes what is past its time: receipts, enrolment tokens that ended, deleted services with all that belongs to them, ended deployments, versions that
 /// nothing refers to. Answers how many rows went; as many as `limit` means that there may be more.
 ///
 /// Tasks that ended are the reconciler's to remove.
@@ -34,7 +34,7 @@ impl Command for PruneState {
 
     fn decide(self, cluster: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<usize>, Rejection> {
         let mut doomed = Vec::new();
-        for collect in [receipts, services] {
+        for collect in [receipts, enrollment_tokens, services] {
             if doomed.len() < self.limit {
                 collect(cluster, ctx.now, &mut doomed);
             }
@@ -61,6 +61,11 @@ fn receipts(cluster: &Cluster, now: Timestamp, doomed: &mut Vec<Key>) {
             .filter(|(rank, receipt)| *rank >= RECEIPTS_PER_SUBJECT || now.since(receipt.at) >= RECEIPT_LIFE);
         doomed.extend(past.map(|(_, receipt)| Key::Receipt(receipt.key.clone())));
     }
+}
+
+fn enrollment_tokens(cluster: &Cluster, now: Timestamp, doomed: &mut Vec<Key>) {
+    let past = cluster.enrollment_tokens().filter(|token| token.is_forgettable(now));
+    doomed.extend(past.map(|token| Key::EnrollmentToken(token.id)));
 }
 
 fn services(cluster: &Cluster, now: Timestamp, doomed: &mut Vec<Key>) {

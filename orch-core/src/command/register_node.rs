@@ -1,24 +1,31 @@
 //! Let a node in, for the first time or again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::enrollment_token::refusal;
 use super::rejection::Unauthorized;
 use super::versions::write_node;
 use super::{Command, Ctx, Decision, FieldPath, Rejection};
 use crate::cluster::{Cluster, Transaction};
 use crate::id::NodeId;
 use crate::identity::{
-    Action, CredentialBinding, Issued, NodeCredential, NodePublicKey, Proven, RegistrationClaim,
+    Action, Attestation, CredentialBinding, EnrollmentToken, Issued, KeyFingerprint, NodeCredential,
+    NodePublicKey, Proven, RegistrationClaim, TokenRefusal,
 };
 use crate::node::version::{AgentVersion, OLDEST_AGENT};
-use crate::node::{Incarnation, Node, NodeFacts, NodeStatus};
+use crate::node::{EnrollmentMethod, Incarnation, Node, NodeEnrollment, NodeFacts, NodeStatus};
 use crate::record::{EventKind, Severity};
 
 /// Registers a node.
 ///
-/// A new name needs a token (or an open cluster). A name that is bound to a key needs that key and nothing else, proven for
-/// the registration that counts now: a token that leaked takes no node over, and a proof that is sent twice is stale the
-/// second time. A name without a key needs a token, and may be bound to a key from then on.
+/// A new name needs something that speaks for it: a token, say. A name that is bound to a key needs that key and nothing else,
+/// proven for the registration that counts now: a token that leaked takes no node over, and a proof that is sent twice is
+/// stale the second time. A name without a key needs a token, and may be bound to a key from then on. A key that an admin
+/// approved is as good as the one that the name is bound to, once.
+///
+/// A one-time token is spent here, on a name that nobody has or that it was made for, and only where there is a node key: so
+/// whoever did not hear the answer asks again by the key, and spends nothing.
 ///
 /// The shell issues the credential before the decision, for the registration that its image leads it to expect:
 /// `credential_for` is the node's id (a fresh one for a new name) and its next incarnation. Where another registration was
@@ -53,7 +60,8 @@ impl Command for RegisterNode {
 
     fn decide(self, cluster: &Cluster, ctx: &mut Ctx<'_>) -> Result<Decision<RegisteredNode>, Rejection> {
         let before = cluster.node_named(&self.claim.name);
-        self.check_proof(before, ctx)?;
+        let way = self.way_in(cluster, before, ctx)?;
+        self.check_may_come(cluster, before, ctx)?;
         self.check_claim()?;
         let expected = match before {
             Some(node) => (node.id, Incarnation(node.incarnation.0 + 1)),
@@ -75,7 +83,10 @@ impl Command for RegisterNode {
             superseded: None,
             highest_sequence: 0,
         });
-        let node = self.registered(before, expected, ctx)?;
+        let node = self.registered(before, expected, &way, ctx)?;
+        if let WayIn::Token(token) = way {
+            transaction.put(token.spent_on(node.id, &node.name, ctx.now));
+        }
         write_history(ctx, &mut transaction, before, &node);
         let node = write_node(&mut transaction, node);
         let id = node.id;
@@ -83,21 +94,77 @@ impl Command for RegisterNode {
     }
 }
 
+/// What lets a node in.
+enum WayIn<'c> {
+    /// The key that its name is bound to.
+    Key,
+    /// The key that was approved for it.
+    ApprovedKey,
+    /// A one-time token, to be spent.
+    Token(&'c Arc<EnrollmentToken>),
+    /// Anything else that was attested.
+    Attested(EnrollmentMethod),
+}
+
 impl RegisterNode {
-    /// Whether what was proven is enough for this name. Strangers get one answer, whatever is there.
-    fn check_proof(&self, before: Option<&Arc<Node>>, ctx: &Ctx<'_>) -> Result<(), Rejection> {
+    /// What of all that was proven is enough for this name. Strangers get one answer, whatever is there.
+    fn way_in<'c>(
+        &self,
+        cluster: &'c Cluster,
+        before: Option<&Arc<Node>>,
+        ctx: &Ctx<'_>,
+    ) -> Result<WayIn<'c>, Rejection> {
+        let stranger = || Rejection::Unauthorized(Unauthorized::Unknown);
         let incarnation = before.map_or(0, |node| node.incarnation.0);
-        let proven = self.proven.key.as_ref();
         let bound = before.and_then(|node| node.key.as_ref());
-        let is_welcome = self.proven.token || self.proven.open;
-        let is_enough = match (bound, proven) {
-            (Some(bound), Some((key, expects))) => key == bound && *expects == incarnation,
-            (Some(_), None) => false,
-            (None, Some((_, expects))) => is_welcome && *expects == incarnation,
-            (None, None) => is_welcome,
+        if let Some((key, expects)) = &self.proven.key {
+            if *expects != incarnation {
+                return Err(stranger());
+            }
+            if bound == Some(key) {
+                return Ok(WayIn::Key);
+            }
+            let approved = before.and_then(|node| node.approved_key.as_ref());
+            if approved.is_some_and(|approved| approved.is(key, ctx.now)) {
+                return Ok(WayIn::ApprovedKey);
+            }
+        }
+        if bound.is_some() {
+            return Err(stranger());
+        }
+        match &self.proven.attestation {
+            None => Err(stranger()),
+            Some(Attestation::StaticToken) => Ok(WayIn::Attested(EnrollmentMethod::StaticToken)),
+            Some(Attestation::Other(word)) => Ok(WayIn::Attested(EnrollmentMethod::Other(word.clone()))),
+            Some(Attestation::Open) => Ok(WayIn::Attested(EnrollmentMethod::Open)),
+            Some(Attestation::OneTimeToken(shown)) => {
+                let has_key = self.proven.key.is_some();
+                match refusal(cluster, shown, &self.claim.name, has_key, ctx.now) {
+                    None => cluster.enrollment_token(shown.id).map(WayIn::Token).ok_or_else(stranger),
+                    Some(TokenRefusal::NoKey) => Err(Rejection::Forbidden(
+                        "a one-time token lets in only agents that have a node key".to_owned(),
+                    )),
+                    Some(_) => Err(stranger()),
+                }
+            }
+        }
+    }
+
+    /// Whether a node that has a way in may come by it now.
+    fn check_may_come(
+        &self,
+        cluster: &Cluster,
+        before: Option<&Arc<Node>>,
+        ctx: &Ctx<'_>,
+    ) -> Result<(), Rejection> {
+        let proven = self.proven.key.as_ref();
+        // Never again means: with this key, under whatever name.
+        let is_revoked = |key| {
+            let mut revoked = cluster.nodes().filter(|node| node.status == NodeStatus::Revoked);
+            revoked.any(|node| node.key.as_ref() == Some(key))
         };
-        if !is_enough {
-            return Err(Rejection::Unauthorized(Unauthorized::Unknown));
+        if proven.is_some_and(|(key, _)| is_revoked(key)) {
+            return Err(Rejection::Unauthorized(Unauthorized::NodeRevoked));
         }
         if let Some(node) = before {
             if node.status == NodeStatus::Revoked {
@@ -138,15 +205,20 @@ impl RegisterNode {
         &self,
         before: Option<&Arc<Node>>,
         (id, incarnation): (NodeId, Incarnation),
+        way: &WayIn<'_>,
         ctx: &Ctx<'_>,
     ) -> Result<Node, Rejection> {
+        let (enrollment, pinned_labels) = way.noted(before, ctx);
+        let approved_key = before.and_then(|node| node.approved_key.clone());
+        let mut labels = self.claim.labels.clone();
+        labels.extend(pinned_labels.clone());
         let status = before.map_or(Ok(NodeStatus::Ready), |node| node.status.seen());
         let key: Option<NodePublicKey> = self.proven.key.as_ref().map(|(key, _)| key.clone());
         Ok(Node {
             id,
             name: self.claim.name.clone(),
             advertise_address: self.claim.advertise_address.clone(),
-            labels: self.claim.labels.clone(),
+            labels,
             facts: self.claim.facts.clone(),
             capacity: self.claim.capacity,
             allocatable: self.claim.allocatable,
@@ -158,6 +230,9 @@ impl RegisterNode {
             incarnation,
             boot: self.claim.boot,
             key,
+            enrollment,
+            pinned_labels,
+            approved_key: approved_key.filter(|_| !matches!(way, WayIn::ApprovedKey)),
             binding: self.binding,
             agent_version: self.claim.agent_version.clone(),
             revision: ctx.revision,
@@ -167,13 +242,38 @@ impl RegisterNode {
     }
 }
 
+impl WayIn<'_> {
+    /// How the node came in, and its pinned labels, once it has come this way.
+    fn noted(&self, before: Option<&Arc<Node>>, ctx: &Ctx<'_>) -> (NodeEnrollment, BTreeMap<String, String>) {
+        let old = before.map(|node| node.enrollment.clone()).unwrap_or_default();
+        let mut labels = before.map(|node| node.pinned_labels.clone()).unwrap_or_default();
+        let (method, by) = match self {
+            Self::Key => return (old, labels),
+            Self::ApprovedKey => {
+                let approved = before.and_then(|node| node.approved_key.as_ref());
+                (EnrollmentMethod::ApprovedKey, approved.map(|approved| approved.by.clone()))
+            }
+            Self::Token(token) => {
+                labels.extend(token.labels.clone());
+                (EnrollmentMethod::OneTimeToken(token.id), Some(token.made_by.clone()))
+            }
+            // An agent without a key shows its token each time; when it did first is what is kept.
+            Self::Attested(method) if *method == old.method => return (old, labels),
+            Self::Attested(method) => (method.clone(), None),
+        };
+        (NodeEnrollment { method, by, at: Some(ctx.now) }, labels)
+    }
+}
+
 fn write_history(ctx: &mut Ctx<'_>, transaction: &mut Transaction, before: Option<&Arc<Node>>, node: &Node) {
     let again = if before.is_some() { " again" } else { "" };
     let message = format!("node {} registered{again}", node.name);
     let mut event = ctx.node_event(EventKind::NodeRegistered, node, message);
     event.details.insert("incarnation".to_owned(), node.incarnation.0.to_string());
     event.details.insert("agent_version".to_owned(), node.agent_version.clone());
+    describe_way(&mut event.details, node);
     transaction.events.push(event);
+    note_new_key(ctx, transaction, before, node);
     if node.key.is_none() {
         let message = format!(
             "node {} registered without a node key: its name is guarded by the token alone",
@@ -188,6 +288,35 @@ fn write_history(ctx: &mut Ctx<'_>, transaction: &mut Transaction, before: Optio
     }
     let mut audit = ctx.node_audit("agent.register", node);
     audit.metadata.insert("incarnation".to_owned(), node.incarnation.0.to_string());
+    describe_way(&mut audit.metadata, node);
+    transaction.audit.push(audit);
+}
+
+/// How the node came in, and by which key it is known.
+fn describe_way(details: &mut BTreeMap<String, String>, node: &Node) {
+    details.insert("enrolled_by".to_owned(), node.enrollment.method.as_str().to_owned());
+    if let EnrollmentMethod::OneTimeToken(token) = node.enrollment.method {
+        details.insert("token_id".to_owned(), token.to_string());
+    }
+    if let Some(key) = &node.key {
+        details.insert("key".to_owned(), KeyFingerprint::of(key).to_string());
+    }
+}
+
+/// Says that a node is bound to another key than before.
+fn note_new_key(ctx: &mut Ctx<'_>, transaction: &mut Transaction, before: Option<&Arc<Node>>, node: &Node) {
+    let (Some(old), Some(new)) = (before.and_then(|before| before.key.as_ref()), &node.key) else { return };
+    if old == new {
+        return;
+    }
+    let (old, new) = (KeyFingerprint::of(old), KeyFingerprint::of(new));
+    let message = format!("node {} came with the key that was approved: {new}; it was {old}", node.name);
+    let mut event = ctx.node_event(EventKind::NodeKeyReplaced, node, message);
+    event.severity = Severity::Warning;
+    transaction.events.push(event);
+    let mut audit = ctx.node_audit("node.key.replace", node);
+    audit.metadata.insert("old".to_owned(), old.to_string());
+    audit.metadata.insert("new".to_owned(), new.to_string());
     transaction.audit.push(audit);
 }
 
@@ -230,7 +359,7 @@ mod tests {
     }
 
     fn token(proven: Proven) -> Proven {
-        Proven { token: true, ..proven }
+        Proven { attestation: Some(Attestation::StaticToken), ..proven }
     }
 
     /// A registration of `a`, as the shell makes it on the image that it sees.
@@ -330,7 +459,7 @@ mod tests {
     #[test]
     fn an_open_cluster_lets_strangers_in() {
         let mut world = World::new();
-        let open = Proven { open: true, ..Proven::default() };
+        let open = Proven::by(Attestation::Open);
         assert!(try_with(&mut world, open).is_ok());
     }
 

@@ -185,15 +185,20 @@ fn decide<C: Command>(
     {
         authority::stands(head, node).map_err(Rejection::Unauthorized)?;
     }
-    if let Some((key, digest)) = &receipt
-        && let Some(known) = head.receipt(key).filter(|known| ctx.now.since(known.at) < RECEIPT_LIFE)
-    {
-        if known.digest != *digest {
+    let known = receipt.as_ref().and_then(|(key, _)| head.receipt(key));
+    let mut decision = match known.filter(|known| ctx.now.since(known.at) < RECEIPT_LIFE) {
+        Some(known) if receipt.as_ref().is_some_and(|(_, digest)| *digest != known.digest) => {
             return Err(Rejection::KeyReused);
         }
-        return command.replay(head, &known.object).map(Decision::unchanged).ok_or(Rejection::AlreadyDone);
-    }
-    let mut decision = command.decide(head, ctx)?;
+        Some(known) => {
+            let repeated = command.repeat(head, &known.object, ctx)?;
+            if repeated.transaction.is_empty() {
+                return Ok(repeated);
+            }
+            repeated
+        }
+        None => command.decide(head, ctx)?,
+    };
     if let Some((key, digest)) = receipt {
         let object = decision.object.clone().unwrap_or_default();
         decision.transaction.put(Receipt { key, digest, object, revision: ctx.revision, at: ctx.now });

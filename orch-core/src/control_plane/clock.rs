@@ -76,6 +76,7 @@ pub(super) fn newest(rows: &[Change]) -> Timestamp {
             Change::Namespace(row) => row.created_at,
             Change::Node(row) => row.updated_at,
             Change::Credential(row) => row.superseded.map_or(Timestamp::ZERO, |(_, at)| at),
+            Change::EnrollmentToken(row) => row.admitted.last().map_or(row.created_at, |last| last.at),
             Change::Service(row) => row.updated_at,
             Change::ServiceRevision(row) => row.created_at,
             Change::Task(row) => row.updated_at,

@@ -81,7 +81,11 @@ impl Dirty {
                         self.mark(deployment.service);
                     }
                 }
-                Change::Namespace(_) | Change::Credential(_) | Change::Receipt(_) | Change::Remove(_) => {}
+                Change::Namespace(_)
+                | Change::Credential(_)
+                | Change::EnrollmentToken(_)
+                | Change::Receipt(_)
+                | Change::Remove(_) => {}
             }
         }
         if room {

@@ -12,11 +12,13 @@ use crate::agent::{
     AgentApi, AgentApiError, Authority, DesiredSet, DesiredVersion, Directive, Heartbeat, HeartbeatAnswer,
     RegisterRequest, Registered, ReportAnswer, TicketId,
 };
+use crate::command::enrollment_token::{NoteRefusedToken, refusal};
 use crate::command::{ExecuteError, HeartbeatNode, RegisterNode, Rejection, ReportTasks};
 use crate::env::EnvExt as _;
 use crate::id::{IdStream, TaskId};
 use crate::identity::{
-    BootstrapProof, Challenge, CredentialBinding, EnrollmentRefused, Issued, NodePrincipal, Permit, Proven,
+    Attestation, BootstrapProof, Challenge, CredentialBinding, EnrollmentRefused, Issued, KeyFingerprint,
+    NodePrincipal, Permit, Proven,
 };
 use crate::name::NodeName;
 use crate::node::version::{AgentVersion, NEWEST_TESTED_AGENT};
@@ -80,10 +82,14 @@ impl AgentApi for LocalAgent {
                 Err(ExecuteError::Rejected(Rejection::Conflict(_))) if attempt < REGISTER_ATTEMPTS => {
                     attempt += 1
                 }
-                Err(ExecuteError::Rejected(Rejection::Unauthorized(refused))) => {
+                Err(ExecuteError::Rejected(
+                    refused @ (Rejection::Unauthorized(_) | Rejection::Forbidden(_)),
+                )) => {
                     super::metric::agent_refused("enrolment");
-                    tracing::warn!(node = %claim.name, %refused, "a registration was refused");
-                    return Err(Rejection::Unauthorized(refused).into());
+                    let key = proven.key.as_ref().map(|(key, _)| KeyFingerprint::of(key));
+                    tracing::warn!(node = %claim.name, ?key, %refused, "a registration was refused");
+                    self.note_refused_token(&claim.name, &proven).await;
+                    return Err(refused.into());
                 }
                 result => return Ok(result?),
             }
@@ -219,6 +225,23 @@ impl LocalAgent {
         command: C,
     ) -> Result<C::Output, ExecuteError> {
         self.plane.execute_with(Permit::node(principal), command, self.options()).await
+    }
+
+    /// Tells those who look after the cluster why a token of theirs did not let a node in. The node is told nothing of it.
+    /// Each reason is written once a token, so that nobody fills the store with it.
+    async fn note_refused_token(&self, name: &NodeName, proven: &Proven) {
+        let Some(Attestation::OneTimeToken(shown)) = proven.attestation else { return };
+        let (image, has_key) = (self.plane.image(), proven.key.is_some());
+        let Some(reason) = refusal(&image, &shown, name, has_key, self.plane.now()) else { return };
+        tracing::warn!(node = %name, token = %shown.id, reason = reason.as_str(), "an enrolment token was refused");
+        if image.enrollment_token(shown.id).is_none_or(|token| token.refused.contains(&reason)) {
+            return;
+        }
+        let command = NoteRefusedToken { shown, name: name.clone(), has_key };
+        let noted = self.plane.execute_with(Permit::system("enrollment"), command, self.options()).await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, "the refusal of an enrolment token could not be written");
+        }
     }
 
     async fn try_register(

@@ -3,7 +3,7 @@
 //! A map. A call comes in through the handle (here, or [`local_agent`] for nodes, which [`authenticate`] lets in), is erased
 //! to a [`call`] and queued. The [`writer`] forms a [`group`] of calls, timers and touched services ([`dirty`], [`timers`]),
 //! commits it, and hands it to [`publish`], which shows it to readers ([`query`]), listeners ([`feed`]) and waiting polls
-//! ([`desired`]). Beside it: [`clock`], [`liveness`], [`streams`], [`logs`], [`stats`], [`history`], [`health`].
+//! ([`desired`]). Beside it: [`clock`], [`liveness`], [`enrollment`], [`streams`], [`logs`], [`stats`], [`history`], [`health`].
 
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ mod call;
 mod clock;
 mod desired;
 mod dirty;
+pub mod enrollment;
 pub mod exec;
 pub mod feed;
 mod group;
@@ -50,6 +51,7 @@ mod tests;
 mod timers;
 mod writer;
 
+pub use enrollment::TokenRequest;
 pub use exec::ExecError;
 pub use feed::{CommitFeed, EventFeed, Lagged};
 pub use health::Health;

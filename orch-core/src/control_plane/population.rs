@@ -77,6 +77,7 @@ fn places_of(change: &Change) -> Vec<Place> {
         Change::Deployment(row) => vec![(DEPLOYMENTS, row.status.as_str())],
         Change::Namespace(_)
         | Change::Credential(_)
+        | Change::EnrollmentToken(_)
         | Change::ServiceRevision(_)
         | Change::Receipt(_)
         | Change::Remove(_) => Vec::new(),
@@ -89,7 +90,11 @@ fn places_before(before: &Cluster, key: &Key) -> Vec<Place> {
         Key::Service(id) => before.service(*id).cloned().map(Change::Service),
         Key::Task(id) => before.task(*id).cloned().map(Change::Task),
         Key::Deployment(id) => before.deployment(*id).cloned().map(Change::Deployment),
-        Key::Namespace(_) | Key::Credential(_) | Key::ServiceRevision(..) | Key::Receipt(_) => None,
+        Key::Namespace(_)
+        | Key::Credential(_)
+        | Key::EnrollmentToken(_)
+        | Key::ServiceRevision(..)
+        | Key::Receipt(_) => None,
     };
     row.as_ref().map(places_of).unwrap_or_default()
 }

@@ -47,6 +47,8 @@ queries! {
     ReadAudit: ReadAudit;
     /// Namespaces.
     ReadNamespaces: ManageNamespaces;
+    /// Tokens that admit nodes.
+    ReadEnrollmentTokens: ManageEnrollmentTokens;
 }
 
 impl Query for crate::command::MoveTasks {}

@@ -52,6 +52,10 @@ actions! {
     RevokeNode = "node.revoke", Some(Role::Admin), Cluster;
     /// Make a node register again.
     ResetNode = "node.reset", Some(Role::Admin), Cluster;
+    /// Let a node come with another key.
+    ApproveNodeKey = "node.key.approve", Some(Role::Admin), Cluster;
+    /// Make, read and revoke the tokens that admit new nodes.
+    ManageEnrollmentTokens = "enrollment.token.manage", Some(Role::Admin), Cluster;
     /// Remove a node.
     RemoveNode = "node.remove", Some(Role::Admin), Cluster;
     /// Read services, deployments, tasks, endpoints.

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::PeerCertificate;
+use super::{Attestation, EnrollmentTokenIssuer, PeerCertificate};
+use crate::hex;
 use crate::id::{BootId, ClusterId};
 use crate::name::NodeName;
 use crate::node::{NodeFacts, Resources};
@@ -103,18 +104,10 @@ impl KeyProof {
         line(claim.name.as_str().as_bytes());
         line(challenge.nonce.as_bytes());
         line(challenge.incarnation.to_string().as_bytes());
-        line(hex(&claim.digest()).as_bytes());
-        line(server_certificate.map_or_else(|| "-".to_owned(), |c| hex(c)).as_bytes());
+        line(hex::encode(&claim.digest()).as_bytes());
+        line(server_certificate.map_or_else(|| "-".to_owned(), |c| hex::encode(c)).as_bytes());
         text
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// What a node showed to register.
@@ -132,14 +125,28 @@ pub struct BootstrapProof {
 }
 
 /// What a proof amounts to. Whether that is enough is decided by `RegisterNode`, on the state.
+#[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proven {
-    /// A token that admits new nodes was shown.
-    pub token: bool,
+    /// What speaks for a node that is new.
+    pub attestation: Option<Attestation>,
     /// The key that was proven, and the incarnation that the proof expects.
     pub key: Option<(NodePublicKey, u64)>,
-    /// No token is configured and policy lets strangers in (loopback or `--insecure` only).
-    pub open: bool,
+}
+
+impl Proven {
+    /// Attested, and without a key so far.
+    #[must_use]
+    pub const fn by(attestation: Attestation) -> Self {
+        Self { attestation: Some(attestation), key: None }
+    }
+
+    /// The same, with a key that was proven for the registration after `incarnation`.
+    #[must_use]
+    pub fn with_key(mut self, key: NodePublicKey, incarnation: u64) -> Self {
+        self.key = Some((key, incarnation));
+        self
+    }
 }
 
 /// Judges bootstrap proofs.
@@ -156,6 +163,11 @@ pub trait Enrollment: Send + Sync + 'static {
         proof: &BootstrapProof,
         now: Timestamp,
     ) -> Result<Proven, EnrollmentRefused>;
+
+    /// Makes one-time tokens, where there are any. `None`: asking for one is answered with that.
+    fn token_issuer(&self) -> Option<&dyn EnrollmentTokenIssuer> {
+        None
+    }
 }
 
 /// Why a proof is worth nothing. One shape to strangers: which of the two was wrong is in the log only.

@@ -1,6 +1,7 @@
 //! Nodes: machines with an agent.
 
 pub mod condition;
+pub mod enrollment;
 pub mod facts;
 pub mod resources;
 pub mod silence;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use condition::{EngineTrouble, NodeCondition};
+pub use enrollment::{ApprovedKey, EnrollmentMethod, NodeEnrollment};
 pub use facts::NodeFacts;
 pub use resources::Resources;
 pub use silence::{Hearing, MassSilence};
@@ -68,6 +70,15 @@ pub struct Node {
     /// The key that later registrations must prove; `None` for agents without one.
     #[serde(default)]
     pub key: Option<NodePublicKey>,
+    /// How it came in.
+    #[serde(default)]
+    pub enrollment: NodeEnrollment,
+    /// Labels that its enrolment token gave it, which it cannot change.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned_labels: BTreeMap<String, String>,
+    /// Another key that it may come with, once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_key: Option<ApprovedKey>,
     /// What else its credential is bound to.
     #[serde(default)]
     pub binding: CredentialBinding,
@@ -86,6 +97,13 @@ impl Node {
     #[must_use]
     pub fn takes_new_tasks(&self) -> bool {
         matches!(self.status, NodeStatus::Ready) && !self.cordoned && self.engine_trouble.is_none()
+    }
+
+    /// Its labels where it says these: what is pinned stays.
+    #[must_use]
+    pub fn labels_saying(&self, mut said: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        said.extend(self.pinned_labels.clone());
+        said
     }
 
     /// What placement rules see under that key: a fact, else a label. The names of facts are never looked up in the labels,

@@ -156,6 +156,16 @@ event_kinds! {
     NodeCredentialReset = "node.credential.reset" from "controlplane";
     /// A node registered without a key.
     NodeKeyless = "node.registered.keyless" from "controlplane";
+    /// An admin approved another key for a node.
+    NodeKeyApproved = "node.key.approved" from "controlplane";
+    /// A node came with the key that was approved for it.
+    NodeKeyReplaced = "node.key.replaced" from "controlplane";
+    /// A token that admits nodes was made.
+    EnrollmentTokenCreated = "enrollment.token.created" from "controlplane";
+    /// A token that admits nodes was taken back.
+    EnrollmentTokenRevoked = "enrollment.token.revoked" from "controlplane";
+    /// Someone showed a token that does not admit him: told once for each reason.
+    EnrollmentTokenRefused = "enrollment.token.refused" from "controlplane";
     /// The wall clock stepped.
     ClockStepped = "clock.stepped" from "controlplane";
     /// The server runs without protection that production needs.

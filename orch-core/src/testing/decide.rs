@@ -11,8 +11,8 @@ use crate::deployment::RolloutPolicy;
 use crate::id::{IdStream, NodeId, ServiceId, TaskId};
 use crate::identity::credential::DEFAULT_TTL;
 use crate::identity::{
-    CredentialBinding, CredentialDigest, Issued, NodePrincipal, NodePublicKey, Principal, Proven,
-    RegistrationClaim, RequestContext, Scope,
+    Attestation, CredentialBinding, CredentialDigest, Issued, NodePrincipal, NodePublicKey, Principal,
+    Proven, RegistrationClaim, RequestContext, Scope,
 };
 use crate::node::{Incarnation, Resources};
 use crate::record::{AuditRecord, Event, EventKind};
@@ -192,9 +192,8 @@ impl World {
                 boot: None,
             },
             proven: Proven {
-                token: incarnation == Incarnation(1),
+                attestation: (incarnation == Incarnation(1)).then_some(Attestation::StaticToken),
                 key: Some((NodePublicKey(name.to_owned()), incarnation.0 - 1)),
-                open: false,
             },
             credential: issued(1, self.now),
             credential_for: (node, incarnation),

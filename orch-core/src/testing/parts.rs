@@ -1,20 +1,20 @@
 //! Parts without cryptography, for tests and the simulation: they tell right from wrong, and protect nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::control_plane::{Builder, ControlPlane};
 use crate::env::SharedEnv;
+use crate::hex;
 use crate::id::{ClusterId, NodeId};
 use crate::identity::action::Reach;
 use crate::identity::{
-    Action, AuthError, Authorizer, BootstrapProof, Challenge, CredentialBinding, CredentialDigest,
-    CredentialIssuer, CredentialValidator, Denied, Enrollment, EnrollmentRefused, Grants, IssuedCredential,
-    KeyProof, NodePublicKey, NotRecognised, PresentedCredential, Principal, Proven, Recognised,
-    RegistrationClaim, Role, Scope, UserAuthenticator, UserIdentity, UserProof,
+    Action, Attestation, AuthError, Authorizer, BootstrapProof, Challenge, CredentialBinding,
+    CredentialDigest, CredentialIssuer, CredentialValidator, Denied, Enrollment, EnrollmentRefused, Grants,
+    IssuedCredential, KeyProof, NodePublicKey, NotRecognised, PresentedCredential, Principal, Proven,
+    Recognised, RegistrationClaim, Role, Scope, UserAuthenticator, UserIdentity, UserProof,
 };
 use crate::name::{Namespace, SecretName};
 use crate::node::Incarnation;
@@ -91,7 +91,7 @@ impl CredentialIssuer for PlainCredentials {
         generation: u64,
         entropy: [u8; 32],
     ) -> IssuedCredential {
-        let token = format!("plain/{node}/{}/{generation}/{}", incarnation.0, hex(&entropy[..8]));
+        let token = format!("plain/{node}/{}/{generation}/{}", incarnation.0, hex::encode(&entropy[..8]));
         IssuedCredential { digest: digest(&token), token: Secret::new(token) }
     }
 }
@@ -125,7 +125,11 @@ impl Enrollment for PlainEnrollment {
         now: Timestamp,
         entropy: [u8; 32],
     ) -> Challenge {
-        Challenge { nonce: format!("{}/{}", now.as_micros(), hex(&entropy[..8])), cluster, incarnation }
+        Challenge {
+            nonce: format!("{}/{}", now.as_micros(), hex::encode(&entropy[..8])),
+            cluster,
+            incarnation,
+        }
     }
 
     async fn prove(
@@ -140,7 +144,7 @@ impl Enrollment for PlainEnrollment {
             if token.expose() != TOKEN {
                 return Err(EnrollmentRefused::Token);
             }
-            proven.token = true;
+            proven.attestation = Some(Attestation::StaticToken);
         }
         if let Some(proof) = &proof.key {
             let made = proof.challenge.nonce.split_once('/').and_then(|(at, _)| at.parse().ok());
@@ -163,7 +167,7 @@ impl Enrollment for PlainEnrollment {
 pub fn sign(key: &str, challenge: Challenge, claim: &RegistrationClaim) -> KeyProof {
     let mut text = KeyProof::signed_text(&challenge, claim, None);
     text.extend_from_slice(key.as_bytes());
-    let signature = hex(ring::digest::digest(&ring::digest::SHA256, &text).as_ref());
+    let signature = hex::encode(ring::digest::digest(&ring::digest::SHA256, &text).as_ref());
     KeyProof { key: NodePublicKey(key.to_owned()), challenge, signature }
 }
 
@@ -206,11 +210,4 @@ fn digest(token: &str) -> CredentialDigest {
     let mut bytes = [0; 32];
     bytes.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, token.as_bytes()).as_ref());
     CredentialDigest(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

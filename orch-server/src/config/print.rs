@@ -45,6 +45,7 @@ impl Config {
             "log_level" => self.log_level.clone(),
             "log_format" => (if self.log_json { "json" } else { "text" }).to_owned(),
             "bootstrap_token" => return secret(self.registration_token.is_some()),
+            "one_time_enrollment" => self.one_time_enrollment.to_string(),
             "jwt_secret" => return secret(matches!(self.jwt, Some(JwtKeys::Secret(_)))),
             "jwt_keys" => match self.jwt.as_ref()? {
                 JwtKeys::Ring(path) => path.display().to_string(),

@@ -178,6 +178,8 @@ impl Config {
                 _ => Err("expected `text` or `json`".to_owned()),
             }),
             registration_token,
+            one_time_enrollment: reader.switch("one_time_enrollment", false),
+            open_enrollment: false,
             jwt,
             oidc,
             users,
@@ -206,8 +208,21 @@ impl Config {
                 "user authentication is off: everybody who reaches the API is an admin; set ORCH_JWT_SECRET, ORCH_JWT_KEYS or ORCH_OIDC_ISSUER",
             );
         }
-        if self.registration_token.is_none() {
-            missing.push("enrolment is open: everybody who reaches the API can add a node; set ORCH_AGENT_REGISTRATION_TOKEN");
+        if self.one_time_enrollment {
+            self.registration_token = None;
+            if self.dev {
+                let why = "its own node comes without a token; leave --one-time-enrollment out";
+                reader.problems.push(format!("--dev: {why}"));
+            }
+        }
+        // One-time tokens can always be made, so without a static one nobody need be let in unasked, unless it is said.
+        let is_closed = self.one_time_enrollment || self.registration_token.is_some();
+        self.open_enrollment = !is_closed && (loopback || self.insecure || self.dev);
+        if self.open_enrollment {
+            missing.push(
+                "enrolment is open: everybody who reaches the API can add a node; set --one-time-enrollment, or \
+                 ORCH_AGENT_REGISTRATION_TOKEN",
+            );
         }
         if self.tls.is_none() {
             missing.push("tokens and credentials go over plain HTTP; set --tls-cert and --tls-key");

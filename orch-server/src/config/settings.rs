@@ -47,7 +47,8 @@ settings! {
     Plain "secrets_dir", "secrets-dir", ["ORCH_SECRETS_DIR"], "Values of secrets, FOLDER/namespace/name [default: secrets in the data folder]";
     Plain "log_level", "log-level", ["ORCH_LOG_LEVEL"], "error, warn, info, debug or trace, also per module [default: info]";
     Plain "log_format", "log-format", ["ORCH_LOG_FORMAT"], "text or json [default: text]";
-    Secret "bootstrap_token", "bootstrap-token", ["ORCH_AGENT_REGISTRATION_TOKEN", "ORCH_BOOTSTRAP_TOKEN"], "Admits new nodes";
+    Secret "bootstrap_token", "bootstrap-token", ["ORCH_AGENT_REGISTRATION_TOKEN", "ORCH_BOOTSTRAP_TOKEN"], "Admits new nodes, beside one-time tokens";
+    Switch "one_time_enrollment", "one-time-enrollment", ["ORCH_ONE_TIME_ENROLLMENT"], "Admit new nodes by one-time tokens only (orch node token create): no static token, nobody without one";
     Secret "jwt_secret", "jwt-secret", ["ORCH_JWT_SECRET"], "Signs users' tokens (HS256); without it user authentication is off";
     Plain "jwt_keys", "jwt-keys", ["ORCH_JWT_KEYS"], "YAML file with a ring of such secrets instead; read again when it changes, and on SIGHUP";
     Plain "oidc.issuer", "oidc-issuer", ["ORCH_OIDC_ISSUER"], "Users of this OpenID Connect issuer are let in, too: its `iss`, to the letter";

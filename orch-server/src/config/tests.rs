@@ -39,12 +39,27 @@ fn a_flag_wins_over_a_variable_and_blank_counts_as_unset() {
 #[test]
 fn off_loopback_nothing_is_open_unless_it_is_said_to_be() {
     let problems = config(&["--addr", ":8080"], &[]).unwrap_err();
-    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert_eq!(problems.len(), 2, "{problems:?}");
     let insecure = config(&["--addr", ":8080", "--insecure"], &[]).unwrap();
     assert_eq!(insecure.warnings.len(), 3);
     let tls = ["--addr", ":8080", "--tls-cert", "a", "--tls-key", "b"];
     assert!(config(&tls, &[JWT, TOKEN]).unwrap().warnings.is_empty());
     assert!(config(&["--dev", "--addr", ":8080"], &[]).is_err());
+}
+
+#[test]
+fn a_server_that_takes_one_time_tokens_needs_no_static_one_and_can_switch_it_off() {
+    let tls = ["--addr", ":8080", "--tls-cert", "a", "--tls-key", "b"];
+    let without = config(&tls, &[JWT]).unwrap();
+    assert!(!without.open_enrollment && without.warnings.is_empty(), "{:?}", without.warnings);
+    let local = config(&[], &[JWT]).unwrap();
+    assert!(local.open_enrollment && local.warnings[0].contains("--one-time-enrollment"));
+    let closed = config(&["--one-time-enrollment"], &[JWT, TOKEN]).unwrap();
+    assert!(!closed.open_enrollment && closed.registration_token.is_none() && closed.warnings.is_empty());
+    assert!(
+        !config(&["--addr", ":8080", "--insecure", "--one-time-enrollment"], &[]).unwrap().open_enrollment
+    );
+    assert!(config(&["--dev", "--one-time-enrollment"], &[]).unwrap_err()[0].starts_with("--dev"));
 }
 
 #[test]

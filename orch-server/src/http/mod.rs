@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use orch_auth::key::ServerKey;
 use orch_core::control_plane::ControlPlane;
-use orch_core::identity::PeerCertificate;
+use orch_core::identity::{PeerCertificate, ServerPin};
 use tokio_util::sync::CancellationToken;
 
 pub use layers::Limits;
@@ -33,6 +33,8 @@ pub(crate) struct AppParts {
     pub(crate) metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     pub(crate) schema_version: u32,
     pub(crate) server_certificate: Option<[u8; 32]>,
+    /// What enrolment tokens say of this server.
+    pub(crate) server_pin: Option<ServerPin>,
     /// Polls and streams end when the server stops.
     pub(crate) stopping: CancellationToken,
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use orch_agent::{AgentConfig, NodeKeyError};
-use orch_auth::enrollment::StaticToken;
+use orch_auth::enrollment::{Anybody, EnrollmentChain, OneTimeTokens};
 use orch_auth::jwt::NoUserAuth;
 use orch_auth::key::ServerKey;
 use orch_auth::roles::HierarchicalRoles;
@@ -233,7 +233,9 @@ impl LocalClusterBuilder {
             .users(Arc::new(NoUserAuth))
             .authorizer(Arc::new(HierarchicalRoles))
             .credentials(Arc::new(TokenCredentials::new(key.clone())))
-            .enrollment(Arc::new(StaticToken::open(key.clone())))
+            .enrollment(Arc::new(
+                EnrollmentChain::new(key.clone()).attestor(OneTimeTokens::new(key.clone())).attestor(Anybody),
+            ))
             .scheduler(Arc::new(FilterAndScore));
         let parts = self.parts.into_iter().fold(defaults, |builder, change| change(builder));
         let control = parts.start().await?;

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use orch_auth::enrollment::StaticToken;
+use orch_auth::enrollment::{EnrollmentChain, OneTimeTokens, StaticToken};
 use orch_auth::jwt::JwtUsers;
 use orch_auth::key::ServerKey;
 use orch_auth::roles::HierarchicalRoles;
@@ -116,7 +116,11 @@ impl World {
             .users(Arc::new(JwtUsers::new(&Secret::new(JWT_SECRET.to_owned())).unwrap()))
             .authorizer(Arc::new(HierarchicalRoles))
             .credentials(Arc::new(TokenCredentials::new(key.clone())))
-            .enrollment(Arc::new(StaticToken::with_token(key.clone(), &token)))
+            .enrollment(Arc::new(
+                EnrollmentChain::new(key.clone())
+                    .attestor(OneTimeTokens::new(key.clone()))
+                    .attestor(StaticToken::new(key.clone(), &token)),
+            ))
             .scheduler(Arc::new(FilterAndScore))
             .start()
             .await

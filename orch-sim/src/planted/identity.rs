@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use orch_auth::enrollment::StaticToken;
+use orch_auth::enrollment::EnrollmentChain;
 use orch_auth::token::TokenCredentials;
 use orch_core::id::{ClusterId, NodeId};
 use orch_core::identity::{
@@ -83,7 +83,7 @@ impl CredentialValidator for Faulty {
 
 /// Takes any key for the first that a name was let in with.
 pub(crate) struct AnyKey {
-    pub(crate) inner: StaticToken,
+    pub(crate) inner: EnrollmentChain,
     pub(crate) keys: Mutex<BTreeMap<NodeName, NodePublicKey>>,
 }
 

@@ -28,6 +28,11 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("sqlite/0002_service_of_event.sql"),
         postgres: include_str!("postgres/0002_service_of_event.sql"),
     },
+    Step {
+        name: "enrolment tokens",
+        sqlite: include_str!("sqlite/0003_enrollment_tokens.sql"),
+        postgres: include_str!("postgres/0003_enrollment_tokens.sql"),
+    },
 ];
 
 /// The number of the last step.

@@ -55,6 +55,8 @@ documents! {
     node: orch_core::node::Node, by id ("node");
     /// Credentials, one row per node, overwritten at every heartbeat. Keyed hashes, never a token.
     credential: orch_core::identity::NodeCredential, by node ("credential");
+    /// Enrolment tokens, ended ones for a while. Keyed hashes, never a token.
+    enrollment_token: orch_core::identity::EnrollmentToken, by id ("enrollment_token");
     /// Services.
     service: orch_core::service::Service, by id ("service");
     /// Tasks.

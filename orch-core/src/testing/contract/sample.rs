@@ -6,9 +6,14 @@ use std::time::Duration;
 use crate::cluster::{Change, NamespaceRecord};
 use crate::deployment::{Deployment, DeploymentStatus, RolloutPolicy};
 use crate::id::{IdStream, NodeId, ServiceId, TaskId};
-use crate::identity::{CredentialBinding, CredentialDigest, Issued, NodeCredential, NodePublicKey};
+use crate::identity::{
+    CredentialBinding, CredentialDigest, EnrollmentToken, Issued, KeyFingerprint, NodeCredential,
+    NodePublicKey, TokenAdmission, TokenRefusal,
+};
 use crate::name::{Namespace, Subject};
-use crate::node::{Incarnation, Node, NodeStatus, OfflineCause, Resources};
+use crate::node::{
+    ApprovedKey, EnrollmentMethod, Incarnation, Node, NodeEnrollment, NodeStatus, OfflineCause, Resources,
+};
 use crate::record::{
     ActorType, AuditRecord, Event, EventKind, Outcome, Receipt, ReceiptKey, RelatedObject, RequestDigest,
     Severity,
@@ -46,6 +51,7 @@ impl Sample {
             NamespaceRecord { name: namespace(), created_at: NOW }.into(),
             self.node(node).into(),
             self.credential(node).into(),
+            self.enrollment_token(node).into(),
             self.service(service).into(),
             self.revision(service).into(),
             self.task(task, service, Some(node)).into(),
@@ -72,6 +78,17 @@ impl Sample {
             incarnation: Incarnation(3),
             boot: Some(self.ids.next()),
             key: Some(NodePublicKey("BFakeKeyForTests".to_owned())),
+            enrollment: NodeEnrollment {
+                method: EnrollmentMethod::OneTimeToken(self.ids.next()),
+                by: Some("ann".to_owned()),
+                at: Some(NOW),
+            },
+            pinned_labels: [("zone".to_owned(), "é \"quoted\"".to_owned())].into(),
+            approved_key: Some(ApprovedKey {
+                fingerprint: KeyFingerprint([3; 32]),
+                by: "bob".to_owned(),
+                until: NOW,
+            }),
             binding: CredentialBinding::Certificate([7; 32]),
             agent_version: "0.1.0".to_owned(),
             revision: crate::cluster::Revision(2),
@@ -98,6 +115,23 @@ impl Sample {
             next: Some(issued(3)),
             superseded: Some((issued(1), NOW)),
             highest_sequence: 41,
+        }
+    }
+
+    /// A token for two nodes, which admitted one and was then taken back.
+    pub fn enrollment_token(&mut self, node: NodeId) -> EnrollmentToken {
+        EnrollmentToken {
+            id: self.ids.next(),
+            digest: CredentialDigest([4; 32]),
+            node_name: Some("node-7".parse().expect("a node name")),
+            labels: [("zone".to_owned(), "é \"quoted\"".to_owned())].into(),
+            uses: 2,
+            admitted: vec![TokenAdmission { node, name: "node-7".parse().expect("a node name"), at: NOW }],
+            made_by: "ann".to_owned(),
+            created_at: NOW,
+            expires_at: NOW + Duration::from_secs(3_600),
+            revoked_at: Some(NOW),
+            refused: [TokenRefusal::Revoked, TokenRefusal::OtherName].into(),
         }
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod deployments;
 pub(crate) mod discovery;
+pub(crate) mod enrollment;
 pub(crate) mod exec;
 pub(crate) mod health;
 pub(crate) mod history;
