@@ -42,6 +42,12 @@ pub enum TlsError {
 }
 
 impl ServerTls {
+    /// What enrolment tokens say of a server with this certificate.
+    #[must_use]
+    pub const fn pin(&self) -> ServerPin {
+        self.pin
+    }
+
     /// Reads a certificate chain, leaf first, and its key, both PEM. Enrolment tokens name the last certificate of the chain: let
     /// that be the authority, so that they, and the agents that came with them, outlive the leaf.
     ///

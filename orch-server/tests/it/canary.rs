@@ -27,6 +27,7 @@ const ENV_SECRET: &str = "canary/env+secret?7f3a&0005";
 const BAD_BEARER: &str = "canary/bad+bearer.7f3a.0006";
 const BAD_NODE_CREDENTIAL: &str = "orchn_canary-bad-node-credential-7f3a-0007";
 const BAD_REGISTRATION_TOKEN: &str = "canary-bad-registration-token-7f3a-0008";
+const BAD_ONE_TIME_TOKEN: &str = "orche_canary-bad-one-time-token-7f3a-0013";
 const IN_QUERY: &str = "canary-in-a-query-7f3a-0009";
 const IN_FIELD: &str = "canary-in-a-field-of-a-query-7f3a-0012";
 const IN_BODY: &str = "canary-in-a-malformed-body-7f3a-0010";
@@ -134,6 +135,7 @@ fn the_search_finds_every_spelling() {
     assert_eq!(find(b"nothing of the kind", &secret), None);
 }
 
+/// M11.
 #[tokio::test]
 async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database() {
     let log = capture();
@@ -178,6 +180,16 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
     // A node enrols with token and key, takes a task with two secrets, and heartbeats.
     let (credentials, signature) = serve_as_a_node(&url, &http, &admin).await;
 
+    // Another enrols with a one-time token, which is then tried again.
+    let made = http.send("POST", "/v1/enrollment-tokens", Some(&admin), &[], "{}").await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let one_time = made.json()["token"].as_str().unwrap().to_owned();
+    for (name, is_in) in [("node-b", true), ("node-c", false)] {
+        let (request, _) = registration(&url, name, &one_time).await;
+        let api = HttpAgentApi::new(&Client::builder().server(&url)).unwrap();
+        assert_eq!(api.register(request).await.is_ok(), is_in);
+    }
+
     // What is wrong, in every place.
     let mut refused = Vec::new();
     let spec = format!(r#"{{"spec":{{"name":"{IN_BODY}","image":"{IN_BODY}"#);
@@ -195,6 +207,8 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
         ("POST", "/v1/services", Some(&admin), &[("idempotency-key", "k-1")], spec.as_str()),
         ("POST", "/v1/agent/register", None, &wrong_token, register),
         ("POST", "/v1/agent/register", Some(BAD_REGISTRATION_TOKEN), &[], spec.as_str()),
+        ("POST", "/v1/agent/register", Some(BAD_ONE_TIME_TOKEN), &[], register),
+        ("POST", "/v1/enrollment-tokens", Some(&admin), &[], spec.as_str()),
         ("POST", "/v1/agent/heartbeat", Some(BAD_NODE_CREDENTIAL), &[], heartbeat),
         ("POST", "/v1/agent/heartbeat", Some(BAD_NODE_CREDENTIAL), &[], spec.as_str()),
     ] {
@@ -212,9 +226,15 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
     refused.push(ask_with_a_broken_issuer().await);
 
     let mut places = Vec::new();
-    for path in
-        ["/metrics", "/v1/events?limit=500", "/v1/audit?limit=500", "/v1/nodes", "/v1/services", "/v1/tasks"]
-    {
+    for path in [
+        "/metrics",
+        "/v1/events?limit=500",
+        "/v1/audit?limit=500",
+        "/v1/nodes",
+        "/v1/services",
+        "/v1/tasks",
+        "/v1/enrollment-tokens",
+    ] {
         let answer = http.send("GET", path, Some(&admin), &[], "").await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
         places.push((path.to_owned(), answer.text.into_bytes()));
@@ -254,6 +274,8 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
         ("bad bearer token", BAD_BEARER.to_owned()),
         ("bad node credential", BAD_NODE_CREDENTIAL.to_owned()),
         ("bad registration token", BAD_REGISTRATION_TOKEN.to_owned()),
+        ("bad one-time token", BAD_ONE_TIME_TOKEN.to_owned()),
+        ("one-time token", one_time),
         ("query", IN_QUERY.to_owned()),
         ("body", IN_BODY.to_owned()),
         ("header", IN_HEADER.to_owned()),
@@ -290,16 +312,22 @@ async fn ask_with_a_broken_issuer() -> String {
     answer.text
 }
 
+/// A registration with a key of its own, and what it signed.
+async fn registration(url: &str, name: &str, token: &str) -> (RegisterRequest, String) {
+    let api = HttpAgentApi::new(&Client::builder().server(url)).unwrap();
+    let key = NodeKey::generate().unwrap();
+    let claim = claim(name);
+    let challenge = api.challenge(&claim.name).await.unwrap();
+    let signature = key.sign(&KeyProof::signed_text(&challenge, &claim, api.server_certificate().as_ref()));
+    let key = KeyProof { key: key.public_key(), challenge, signature: signature.clone() };
+    (RegisterRequest { claim, token: Some(Secret::new(token.to_owned())), key: Some(key) }, signature)
+}
+
 /// Answers the credentials that the node was given, and what it signed.
 async fn serve_as_a_node(url: &str, http: &Http, admin: &str) -> (Vec<String>, String) {
     let api = HttpAgentApi::new(&Client::builder().server(url)).unwrap();
-    let key = NodeKey::generate().unwrap();
-    let claim = claim("node-a");
-    let challenge = api.challenge(&claim.name).await.unwrap();
-    let signature = key.sign(&KeyProof::signed_text(&challenge, &claim, api.server_certificate().as_ref()));
-    let proof = KeyProof { key: key.public_key(), challenge, signature: signature.clone() };
-    let token = Some(Secret::new(REGISTRATION_TOKEN.to_owned()));
-    let registered = api.register(RegisterRequest { claim, token, key: Some(proof) }).await.unwrap();
+    let (request, signature) = registration(url, "node-a", REGISTRATION_TOKEN).await;
+    let registered = api.register(request).await.unwrap();
     let mut credentials = vec![registered.credential.expose().clone()];
     let mut authority =
         Authority { node: registered.node, credential: registered.credential, sequence: Some(1) };

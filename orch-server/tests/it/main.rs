@@ -5,6 +5,7 @@ mod authorization;
 mod bad_input;
 mod canary;
 mod daemon;
+mod enrollment;
 mod issuer;
 mod legacy_agent;
 mod logs;

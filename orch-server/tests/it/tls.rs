@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use orch_agent::{NodeKey, NodeSigner as _};
+use orch_auth::enrollment::server_pin;
 use orch_client::{Client, ClientBuilder, ClientError, HttpAgentApi};
 use orch_core::agent::{AgentApi, AgentApiError, RegisterRequest, Registered};
 use orch_core::api::endpoint::{GetVersion, Nothing};
-use orch_core::identity::{KeyProof, Role};
+use orch_core::control_plane::{RequestOptions, TokenRequest};
+use orch_core::identity::{KeyProof, Role, Scope, ServerPin};
 use orch_core::secret::Secret;
 use orch_server::ServerTls;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -17,6 +19,8 @@ use crate::world::{Http, REGISTRATION_TOKEN, World, claim};
 struct Files {
     authority: PathBuf,
     certificate: PathBuf,
+    /// The certificate, and behind it the authority's.
+    chain: PathBuf,
     key: PathBuf,
 }
 
@@ -34,6 +38,7 @@ fn files(folder: &Path, name: &str) -> Files {
         path
     };
     Files {
+        chain: write("chain", format!("{}{ca_pem}", leaf.pem())),
         authority: write("ca", ca_pem),
         certificate: write("certificate", leaf.pem()),
         key: write("key", key.serialize_pem()),
@@ -116,4 +121,97 @@ fn a_key_that_is_not_the_certificates_is_refused_at_the_start() {
     let (ours, other) = (files(folder.path(), "ours"), files(folder.path(), "other"));
     assert!(ServerTls::from_files(&ours.certificate, &other.key).is_err());
     assert!(ServerTls::from_files(&ours.key, &ours.key).is_err());
+}
+
+/// A server with these files, and a token of it.
+async fn server_with_token(chain: &Path, key: &Path) -> (World, Secret<String>) {
+    let tls = ServerTls::from_files(chain, key).unwrap();
+    let pin = tls.pin();
+    let world = World::start_with(Some(tls)).await;
+    let permit = world.control.authorize(world.principal(Role::Admin).await, Scope::Cluster).unwrap();
+    let mut request = TokenRequest::default();
+    request.uses = 9;
+    request.server = Some(pin);
+    let made = world.control.create_enrollment_token(permit, request, RequestOptions::default());
+    let token = made.await.unwrap().1;
+    (world, token)
+}
+
+/// An agent that has nothing but its token, and the server's address.
+async fn first_contact(
+    world: &World,
+    token: &Secret<String>,
+    name: &str,
+) -> Result<Registered, AgentApiError> {
+    let pin = server_pin(token).unwrap().expect("the token says what its server is known by");
+    let api = HttpAgentApi::new(&Client::builder().server(world.base()).server_pin(pin)).unwrap();
+    let (claim, key) = (claim(name), NodeKey::generate().unwrap());
+    let challenge = api.challenge(&claim.name).await?;
+    let certificate = api.server_certificate();
+    let signature = key.sign(&KeyProof::signed_text(&challenge, &claim, certificate.as_ref()));
+    let key = KeyProof { key: key.public_key(), challenge, signature };
+    api.register(RegisterRequest { claim, token: Some(token.clone()), key: Some(key) }).await
+}
+
+#[tokio::test]
+async fn an_agent_knows_its_server_by_the_token_alone_and_another_server_gets_no_token_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, other) = (files(folder.path(), "ours"), files(folder.path(), "other"));
+    for chain in [&ours.chain, &ours.certificate] {
+        let (world, token) = server_with_token(chain, &ours.key).await;
+        first_contact(&world, &token, "node-a").await.unwrap();
+        world.stop().await;
+
+        // Someone else answers at the address, with a certificate for its name, too.
+        let impostor =
+            World::start_with(Some(ServerTls::from_files(&other.chain, &other.key).unwrap())).await;
+        let refused = first_contact(&impostor, &token, "node-b").await.unwrap_err();
+        let mut said = String::new();
+        let mut cause: Option<&dyn std::error::Error> = Some(&refused);
+        while let Some(error) = cause {
+            said.push_str(&error.to_string());
+            cause = error.source();
+        }
+        assert!(said.contains("another key than the enrolment token names"), "{said}");
+        assert_eq!(impostor.control.image().nodes().count(), 0);
+        impostor.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_of_the_same_authority_is_known_by_the_old_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = params.self_signed(&authority).unwrap().pem();
+    let issuer = Issuer::new(params, authority);
+    let issue = |nth: u32, name: &str| {
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let paths = ["chain", "key"].map(|what| folder.path().join(format!("{nth}-{what}.pem")));
+        std::fs::write(&paths[0], format!("{}{root}", leaf.pem())).unwrap();
+        std::fs::write(&paths[1], key.serialize_pem()).unwrap();
+        paths
+    };
+    let ([chain, key], [later, later_key], [foreign, foreign_key]) =
+        (issue(1, "127.0.0.1"), issue(2, "127.0.0.1"), issue(3, "elsewhere.example"));
+    let (world, token) = server_with_token(&chain, &key).await;
+    world.stop().await;
+    let (world, _) = server_with_token(&later, &later_key).await;
+    // Of another cluster's store, so it lets nobody in; but it is spoken to.
+    let refused = first_contact(&world, &token, "node-a").await;
+    assert!(matches!(refused, Err(AgentApiError::Unauthorized)), "{refused:?}");
+    world.stop().await;
+    let (world, _) = server_with_token(&foreign, &foreign_key).await;
+    let refused = first_contact(&world, &token, "node-a").await;
+    assert!(matches!(refused, Err(AgentApiError::Unavailable { .. })), "for another name: {refused:?}");
+    world.stop().await;
+}
+
+#[test]
+fn what_is_known_by_its_certificate_is_not_asked_over_plain_http() {
+    let builder = Client::builder().server("http://127.0.0.1:1").server_pin(ServerPin([1; 32]));
+    let refused = builder.build().unwrap_err();
+    assert!(refused.to_string().contains("https://"), "{refused}");
 }

@@ -16,7 +16,7 @@ use orch_auth::roles::HierarchicalRoles;
 use orch_auth::token::TokenCredentials;
 use orch_core::control_plane::ControlPlane;
 use orch_core::env::SystemEnv;
-use orch_core::identity::{RegistrationClaim, Role};
+use orch_core::identity::{Principal, RegistrationClaim, Role, UserProof};
 use orch_core::node::Resources;
 use orch_core::schedule::FilterAndScore;
 use orch_core::secret::Secret;
@@ -162,6 +162,13 @@ impl World {
         let secret = Secret::new(JWT_SECRET.to_owned());
         let token = orch_auth::jwt::mint(&secret, &subject, role, hour, self.control.now()).unwrap();
         token.expose().clone()
+    }
+
+    /// A user, as the server takes him.
+    pub(crate) async fn principal(&self, role: Role) -> Principal {
+        let mut proof = UserProof::at(self.control.now());
+        proof.bearer = Some(Secret::new(self.token(role)));
+        self.control.authenticate(&proof).await.unwrap()
     }
 
     pub(crate) async fn send(
