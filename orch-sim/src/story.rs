@@ -25,7 +25,7 @@ use crate::planted::Planted;
 use crate::slots;
 use crate::thief::{Attempt, impersonate};
 use crate::workload::{Wish, carry_out};
-use crate::world::{SERVER, USER, World};
+use crate::world::{SERVER, USER, World, enrolment_token};
 
 /// How long a story is, and how many take part.
 #[derive(Clone, Debug)]
@@ -381,7 +381,9 @@ impl Story {
             Incident::Theft => self.steal(),
             Incident::Impostor(node) => {
                 if let Some(door) = self.world.back_door() {
-                    let trial = impersonate(door, self.world.nodes[node].name.clone());
+                    // With the kind of token that this machine does not have.
+                    let token = enrolment_token(node + 1);
+                    let trial = impersonate(door, self.world.nodes[node].name.clone(), token);
                     self.world.sim.env(USER).spawn(Box::pin(trial));
                 }
             }

@@ -13,11 +13,10 @@ use orch_core::node::{NodeFacts, Resources};
 use orch_core::secret::Secret;
 
 use crate::door::Loot;
-use crate::world::TOKEN;
 
-/// Tries to register under a node's name, with the token that all nodes have and a key of his own. The name must be taken by
-/// then: a name that nobody has is anybody's who has the token.
-pub async fn impersonate(door: Arc<dyn AgentApi>, name: NodeName) {
+/// Tries to register under a node's name, with a token that nodes have and a key of his own. The name must be taken by then: a
+/// name that nobody has is anybody's who has the token.
+pub async fn impersonate(door: Arc<dyn AgentApi>, name: NodeName, token: Secret<String>) {
     let Ok(key) = NodeKey::generate() else { return };
     let Ok(challenge) = door.challenge(&name).await else { return };
     if challenge.incarnation == 0 {
@@ -36,8 +35,7 @@ pub async fn impersonate(door: Arc<dyn AgentApi>, name: NodeName) {
     };
     let signature = key.sign(&KeyProof::signed_text(&challenge, &claim, None));
     let proof = KeyProof { key: key.public_key(), signature, challenge };
-    let token = Some(Secret::new(TOKEN.to_owned()));
-    drop(door.register(RegisterRequest { claim, token, key: Some(proof) }).await);
+    drop(door.register(RegisterRequest { claim, token: Some(token), key: Some(proof) }).await);
 }
 
 /// One try.

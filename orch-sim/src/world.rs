@@ -13,11 +13,16 @@ use orch_auth::{
     token::TokenCredentials,
 };
 use orch_core::agent::AgentApi;
+use orch_core::command::CreateEnrollmentToken;
 use orch_core::control_plane::{ClusterPolicy, ControlPlane};
-use orch_core::env::Env as _;
-use orch_core::id::{ClusterId, IdStream};
-use orch_core::identity::{Authorizer, Enrollment};
-use orch_core::name::NodeName;
+use orch_core::env::{Env as _, EnvExt as _, SharedEnv};
+use orch_core::id::{ClusterId, EnrollmentTokenId, IdStream};
+use orch_core::identity::enrollment_token::{LONGEST_LIFE, MOST_USES};
+use orch_core::identity::{
+    Authorizer, Enrollment, EnrollmentTokenIssuer as _, Grants, IssuedCredential, Principal, Role, Scope,
+    UserIdentity,
+};
+use orch_core::name::{NodeName, Subject};
 use orch_core::node::Resources;
 use orch_core::runtime::{ContainerLabels, ContainerState, ObservedContainer};
 use orch_core::schedule::{FilterAndScore, Scheduler};
@@ -45,8 +50,45 @@ pub const SERVER: Actor = Actor(1);
 pub const USER: Actor = Actor(2);
 const FIRST_AGENT: u32 = 10;
 const FIRST_ENGINE: u32 = 100;
-/// The registration token: every machine has it, and so may a thief.
-pub const TOKEN: &str = "the registration token of the simulation";
+/// The static registration token: every other machine has it, and so may a thief.
+const TOKEN: &str = "the registration token of the simulation";
+
+/// The token that every other machine has instead: made by an admin once a server is up, good for as many nodes as one can be, and
+/// worth nothing to who wants a name that is taken.
+#[must_use]
+pub fn one_time_token() -> IssuedCredential {
+    OneTimeTokens::new(server_key()).issue_token(one_time_token_id(), None, [17; 32])
+}
+
+/// What lets that machine in the first time: every other has the static token.
+#[must_use]
+pub fn enrolment_token(machine: usize) -> Secret<String> {
+    if machine.is_multiple_of(2) { Secret::new(TOKEN.to_owned()) } else { one_time_token().token }
+}
+
+fn one_time_token_id() -> EnrollmentTokenId {
+    IdStream::seeded(97).next()
+}
+
+/// Makes the one-time token, unless it is there. Whatever the disk does, it is tried until it is.
+async fn make_one_time_token(control: &ControlPlane, env: &SharedEnv) {
+    let admin = UserIdentity { subject: Subject::anonymous(), grants: Grants::cluster(Role::Admin) };
+    while control.image().enrollment_token(one_time_token_id()).is_none() {
+        let command = CreateEnrollmentToken {
+            id: one_time_token_id(),
+            digest: one_time_token().digest,
+            node_name: None,
+            labels: BTreeMap::new(),
+            uses: MOST_USES,
+            life: LONGEST_LIFE,
+        };
+        if let Ok(permit) = control.authorize(Principal::User(admin.clone()), Scope::Cluster)
+            && control.execute(permit, command).await.is_err()
+        {
+            env.sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
 
 /// Everything that runs.
 pub struct World {
@@ -243,7 +285,8 @@ impl World {
                         let truth = TokenCredentials::new(key.clone());
                         let door = Door::new(&control, truth, ledger, Who::Agent);
                         exchange.set_server(Some(Arc::new(door)));
-                        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
+                        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(control.clone());
+                        make_one_time_token(&control, &(env as SharedEnv)).await;
                         return;
                     }
                     orch_core::env::EnvExt::sleep(&*env, Duration::from_millis(100)).await;
@@ -312,7 +355,7 @@ impl World {
         };
         let cpu = if self.planted == Some(Planted::DoubleBooking) { 500 } else { 16_000 };
         let mut config = AgentConfig::new(node.name.clone(), "127.0.0.1", Resources::new(cpu, 64 << 30));
-        config.token = Some(Secret::new(TOKEN.to_owned()));
+        config.token = Some(enrolment_token(at));
         config.version = "0.3.0".to_owned();
         let agent = Agent::builder(env.clone(), Arc::new(link), Arc::new(node.seen.clone()), config)
             .prober(Arc::clone(&node.checks) as Arc<dyn Prober>)

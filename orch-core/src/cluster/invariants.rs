@@ -144,10 +144,15 @@ fn credential_holds(cluster: &Cluster, credential: &NodeCredential, wrong: &mut 
     }
 }
 
-/// A token admits no more nodes than it was made for.
+/// A token admits no more nodes than it was made for, and is spent on each of them once: whoever did not hear the answer asks again
+/// by his key.
 fn token_holds(token: &EnrollmentToken, wrong: &mut Vec<String>) {
     if token.admitted.len() > token.uses as usize {
         wrong.push(format!("token {} admitted more nodes than its {}", token.id, token.uses));
+    }
+    let nodes: BTreeSet<_> = token.admitted.iter().map(|admission| admission.node).collect();
+    if nodes.len() < token.admitted.len() {
+        wrong.push(format!("token {} was spent on a node twice", token.id));
     }
 }
 
