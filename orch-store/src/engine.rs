@@ -33,6 +33,17 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Upkeep on the writing connection, between two groups.
     async fn tidy(&self, writer: &DatabaseConnection) -> Result<(), DbErr>;
 
+    /// Whether what is written stays: the files that are open are still in their place. Asked before each write.
+    fn is_kept(&self) -> bool {
+        true
+    }
+
+    /// What is not in its place any more is made safe, over the connection that has it open. `Ok`: it is to be opened anew.
+    async fn rescue(&self, writer: &DatabaseConnection) -> Result<(), StoreError> {
+        let _ = writer;
+        Ok(())
+    }
+
     /// All connections are closed.
     fn closed(&self);
 }

@@ -1,5 +1,7 @@
 //! SQLite: opening, checkpoints, and what its errors mean.
 
+mod place;
+
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -11,12 +13,15 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use orch_core::store::StoreError;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, TransactionTrait,
+};
 
 use crate::backup;
 use crate::engine::Engine;
 use crate::error::{SqlFailure, corrupt, unavailable};
 use crate::statement::raw;
+use place::Place;
 
 /// How long a connection waits for another one's lock. There is one writer, so only a backup can be in the way.
 const BUSY: Duration = Duration::from_secs(5);
@@ -81,6 +86,7 @@ pub(crate) struct Sqlite {
     /// Held while the store is open: a second process is refused. Beside the database, since closing another handle of
     /// the database itself would drop SQLite's own locks.
     lock: Mutex<Option<File>>,
+    place: Place,
     unchecked_rows: AtomicUsize,
 }
 
@@ -103,7 +109,8 @@ impl Sqlite {
         let lock = lock(&options.path).await?;
         refuse_to_lose_the_log(&options.path)?;
         make_private(&options.path)?;
-        Ok(Self { options, lock: Mutex::new(Some(lock)), unchecked_rows: AtomicUsize::new(0) })
+        let place = Place::new(&options.path);
+        Ok(Self { options, lock: Mutex::new(Some(lock)), place, unchecked_rows: AtomicUsize::new(0) })
     }
 
     /// How much may be written before the length of the log is looked at: looking costs a trip to the connection.
@@ -161,9 +168,16 @@ fn refuse_to_lose_the_log(path: &Path) -> Result<(), StoreError> {
             io::ErrorKind::InvalidData,
         );
     }
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    if begin.is_empty() && Path::new(&log).metadata().is_ok_and(|log| log.len() > 0) {
+    let is_there = |suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        Path::new(&name).metadata().is_ok_and(|file| file.len() > 0)
+    };
+    if begin.is_empty() && is_there(place::COPY) {
+        let doing = "it is missing while what was rescued of it (.rescued) is there; move that into its place, or away";
+        return wrong(doing, io::ErrorKind::NotFound);
+    }
+    if begin.is_empty() && is_there("-wal") {
         let doing = "it is missing while its log (-wal) is there; put it back, or take the log away";
         return wrong(doing, io::ErrorKind::NotFound);
     }
@@ -248,14 +262,29 @@ impl Engine for Sqlite {
                     .into(),
             ));
         }
+        first_read(&writer).await.map_err(|error| self.read_failure(SqlFailure::from(error)))?;
+        self.place.opened();
         Ok(writer)
     }
 
     async fn readers(&self) -> Result<DatabaseConnection, StoreError> {
         let mut options =
             connect_options(&self.options.path, READERS, |sqlite| sqlite.pragma("query_only", "ON"));
-        options.min_connections(0);
-        Database::connect(options).await.map_err(|error| self.read_failure(SqlFailure::from(error)))
+        // All at once: one that is opened later would open whatever has come under the name by then.
+        options.min_connections(READERS);
+        let failed = |error| self.read_failure(SqlFailure::from(error));
+        let readers = Database::connect(options).await.map_err(failed)?;
+        // Side by side, so that each has a connection of its own.
+        let mut reads = Vec::new();
+        for _ in 0..READERS {
+            let read = readers.begin().await.map_err(failed)?;
+            first_read(&read).await.map_err(failed)?;
+            reads.push(read);
+        }
+        for read in reads {
+            read.rollback().await.map_err(failed)?;
+        }
+        Ok(readers)
     }
 
     async fn before_migration(&self, writer: &DatabaseConnection, version: i64) -> Result<(), StoreError> {
@@ -307,9 +336,23 @@ impl Engine for Sqlite {
         Ok(())
     }
 
+    fn is_kept(&self) -> bool {
+        self.place.is_kept()
+    }
+
+    async fn rescue(&self, writer: &DatabaseConnection) -> Result<(), StoreError> {
+        self.place.rescue(writer).await
+    }
+
     fn closed(&self) {
         drop(self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
     }
+}
+
+/// Makes a connection open the log, which it does no earlier than when it reads something.
+async fn first_read(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let any = raw(DbBackend::Sqlite, "SELECT 1 FROM sqlite_schema LIMIT 1", []);
+    connection.query_one_raw(any).await.map(drop)
 }
 
 struct Log {

@@ -1,7 +1,7 @@
 //! [`SqlStore`]: one store for both engines. It owns the one connection that writes and the few that read.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,7 +31,7 @@ pub struct SqlStore {
     engine: Arc<dyn Engine>,
     /// `None` after a failure: the next to write connects anew.
     writer: Arc<Mutex<Option<DatabaseConnection>>>,
-    readers: DatabaseConnection,
+    readers: RwLock<DatabaseConnection>,
     closed: AtomicBool,
 }
 
@@ -63,6 +63,7 @@ impl SqlStore {
         migration::run(&engine, &writer).await?;
         let readers = engine.readers().await?;
         let (engine, writer) = (Arc::new(engine), Arc::new(Mutex::new(Some(writer))));
+        let readers = RwLock::new(readers);
         Ok(Self { engine, writer, readers, closed: AtomicBool::new(false) })
     }
 
@@ -74,8 +75,28 @@ impl SqlStore {
         if let Some(writer) = writer.take() {
             close(writer).await;
         }
-        let _ = self.readers.close_by_ref().await;
+        let _ = self.readers().close().await;
         self.engine.closed();
+    }
+
+    fn readers(&self) -> DatabaseConnection {
+        self.readers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Leaves files that are no longer in their place, once all that is in them is safe: what opens next opens what lies there.
+    async fn leave(&self, slot: &mut Option<DatabaseConnection>) -> Result<(), StoreError> {
+        if let Some(writer) = &*slot {
+            self.engine.rescue(writer).await?;
+        }
+        if let Some(writer) = slot.take() {
+            close(writer).await;
+        }
+        // None of the old may be left beside the new: they would share an index of different logs.
+        let _ = self.readers().close().await;
+        *slot = Some(self.engine.writer().await?);
+        let readers = self.engine.readers().await?;
+        *self.readers.write().unwrap_or_else(PoisonError::into_inner) = readers;
+        Ok(())
     }
 
     /// The right to use the writing connection.
@@ -83,6 +104,9 @@ impl SqlStore {
         let mut slot = Arc::clone(&self.writer).lock_owned().await;
         if self.closed.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable("the store is closed".into()));
+        }
+        if !self.engine.is_kept() {
+            self.leave(&mut slot).await?;
         }
         // Taken out, so that whoever is dropped in the middle leaves no connection in an unknown state behind.
         let connection = match slot.take() {
@@ -177,6 +201,10 @@ impl Store for SqlStore {
         result
     }
 
+    async fn check(&self) -> Result<(), StoreError> {
+        self.write().await.map(Writing::done)
+    }
+
     async fn prune(&self, events_before: Timestamp, audit_before: Timestamp) -> Result<u64, StoreError> {
         let mut removed = 0;
         for (table, before) in [(Kept::Events, events_before), (Kept::Audit, audit_before)] {
@@ -207,7 +235,7 @@ impl Store for SqlStore {
 #[async_trait]
 impl History for SqlStore {
     async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, StoreError> {
-        history::events(&*self.engine, &self.readers, filter).await
+        history::events(&*self.engine, &self.readers(), filter).await
     }
 
     async fn events_after(
@@ -215,14 +243,14 @@ impl History for SqlStore {
         after: EventSeq,
         filter: &EventFilter,
     ) -> Result<Vec<(EventSeq, Event)>, StoreError> {
-        history::events_after(&*self.engine, &self.readers, after, filter).await
+        history::events_after(&*self.engine, &self.readers(), after, filter).await
     }
 
     async fn oldest_event(&self) -> Result<Option<EventSeq>, StoreError> {
-        history::oldest_event(&*self.engine, &self.readers).await
+        history::oldest_event(&*self.engine, &self.readers()).await
     }
 
     async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
-        history::audit(&*self.engine, &self.readers, filter).await
+        history::audit(&*self.engine, &self.readers(), filter).await
     }
 }

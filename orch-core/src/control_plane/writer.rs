@@ -22,7 +22,7 @@ use crate::cluster::{Change, Cluster};
 use crate::command::{NodeFellSilent, PruneState, ReviewSilence};
 use crate::env::{EnvExt as _, SharedEnv};
 use crate::node::{Hearing, Node, NodeStatus};
-use crate::store::Epoch;
+use crate::store::{CommitError, Epoch, StoreError};
 use crate::time::Monotonic;
 
 /// How many calls wait at most; whoever comes then waits to be let in.
@@ -230,6 +230,11 @@ impl Writer {
 
     async fn commit(&mut self, mut outcome: Outcome) {
         if outcome.transactions.is_empty() {
+            if outcome.fired.contains(&Timer::Clock)
+                && let Err(error) = self.check().await
+            {
+                return self.failed(outcome, error);
+            }
             self.keep(&mut outcome);
             return outcome.settle(&Settled::Durable);
         }
@@ -249,6 +254,16 @@ impl Writer {
                 self.answer(outcome, took);
             }
             Err(error) => self.failed(outcome, error),
+        }
+    }
+
+    /// While nothing is written, whether it could be.
+    async fn check(&self) -> Result<(), CommitError> {
+        match self.in_limit(self.shared.parts.store.check()).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(StoreError::Unavailable(cause))) => Err(CommitError::NotWritten(cause)),
+            Some(Err(error)) => Err(CommitError::NotWritten(Box::new(error))),
+            None => Err(CommitError::NotWritten("the store does not answer".into())),
         }
     }
 

@@ -46,6 +46,15 @@ pub trait Store: History + Send + Sync + 'static {
         group: &[Transaction],
     ) -> Result<Revision, CommitError>;
 
+    /// Whether what would be written now would be kept. Cheap, and writes nothing: asked every few seconds, so that trouble is
+    /// known before a write meets it. All is well unless a store says otherwise.
+    ///
+    /// # Errors
+    /// Nothing can be written for now; the control plane refuses writes, and tries on.
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Removes history that is older than `retention` says, in chunks; answers how many rows went.
     async fn prune(
         &self,
@@ -76,7 +85,8 @@ pub enum CommitError {
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, or is busy: try again.
+    /// It cannot be reached, or is busy: try again. Of a store that was open, callers are told the cause in its own words
+    /// (`Display`), as of [`CommitError::NotWritten`].
     #[error("the store is not available")]
     Unavailable(#[source] BoxError),
     /// What it holds cannot be understood: a person must look.

@@ -6,9 +6,11 @@
 //! | --- | --- |
 //! | full | [`a_full_disk_is_told_reads_go_on_and_room_is_used_without_a_restart`]; of each engine `orch-store`, `sqlite_keeps` |
 //! | locked by another program | [`a_store_that_another_program_locks_is_told_and_got_over_without_a_restart`] |
+//! | removed or replaced while it is open | [`a_removed_file_is_noticed_before_anything_is_written_and_what_it_held_goes_on_in_its_place`]; each case `orch-store`, `sqlite_place` |
 //! | held by another server | [`a_server_that_cannot_have_its_store_says_which_and_why_and_changes_nothing`] |
 //! | corrupt | the same; row by row `sqlite_keeps::a_row_that_cannot_be_read_is_named_without_its_content` |
-//! | read-only | the same |
+//! | read-only at the start | the same |
+//! | made read-only while it is open | [`a_file_that_becomes_read_only_is_told_and_written_again_once_it_may_be`] |
 //! | of a later version | `sqlite_keeps::a_schema_from_a_later_version_is_refused_by_its_number` |
 //! | missing | [`where_the_file_is_missing_another_cluster_begins_and_its_id_shows_it`] |
 //! | cut off at any byte, power lost | `orch-store`, `power_cut` and `crash` |
@@ -202,6 +204,72 @@ db.execute('ROLLBACK')";
     drop(other.stdin.take());
     other.wait().unwrap();
     server.create_soon("web").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_removed_file_is_noticed_before_anything_is_written_and_what_it_held_goes_on_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orch.db");
+    let server = Running::start(folder.path()).await;
+    assert_eq!(server.create("before").await.status, 201);
+    std::fs::remove_file(&path).unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    let told = loop {
+        let ready = server.get("/readyz").await;
+        if ready.status == 503 {
+            break ready.text;
+        }
+        assert!(Instant::now() < end, "nobody noticed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(told.contains("the database file was removed while it was open"), "{told}");
+    assert!(!told.contains(&folder.path().display().to_string()), "callers learn no folder: {told}");
+    refused(&server.create("during").await, "orch.db.rescued");
+    assert_eq!(server.names().await, ["before"]);
+    assert_eq!(server.get("/v1/events?type=service.created&limit=500").await.status, 200);
+    assert_eq!(server.get("/healthz").await.status, 200);
+
+    std::fs::rename(folder.path().join("orch.db.rescued"), &path).unwrap();
+    server.create_soon("z-after").await;
+    assert_eq!(server.get("/readyz").await.status, 200);
+    server.stop().await;
+    closed(folder.path()).await;
+    let again = Running::start(folder.path()).await;
+    assert_eq!(again.names().await, ["before", "z-after"], "and it was durable");
+    again.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_becomes_read_only_is_told_and_written_again_once_it_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    // Taking the right to write from the file's mode would not concern whoever has it open, nor root.
+    let immutable = |flag: &str| {
+        let files = ["orch.db", "orch.db-wal"].map(|name| folder.path().join(name));
+        let done = Command::new("chattr").arg(flag).args(files).output().unwrap();
+        assert!(done.status.success(), "needs root, and a file system that has the attribute: {done:?}");
+    };
+    let server = Running::start(folder.path()).await;
+    assert_eq!(server.create("before").await.status, 201);
+    immutable("+i");
+    // Whether that one reached the file cannot be told; from the next on it is known why none does.
+    let first = server.create("during").await;
+    let end = Instant::now() + Duration::from_secs(20);
+    let told = loop {
+        let answer = server.create("during").await;
+        if answer.text.contains("read-only") || Instant::now() > end {
+            break answer;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let (reads, ready) = (server.names().await, server.get("/readyz").await);
+    immutable("-i");
+    assert_eq!((first.status.as_u16(), first.code().as_str()), (500, "uncertain"), "{}", first.text);
+    refused(&told, "the database file is read-only");
+    assert_eq!(reads, ["before"]);
+    assert_eq!(ready.status, 503);
+    server.create_soon("z-after").await;
+    assert_eq!(server.names().await, ["before", "z-after"]);
     server.stop().await;
 }
 

@@ -9,6 +9,7 @@ mod power_cut;
 mod schema;
 mod sqlite_file;
 mod sqlite_keeps;
+mod sqlite_place;
 mod workload;
 
 orch_core::store_contract!(sqlite => sqlite_file::fresh().await);

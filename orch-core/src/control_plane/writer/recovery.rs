@@ -108,17 +108,17 @@ impl Writer {
                     Some(Ok((epoch, image))) => return self.reload(epoch, image),
                     None => {
                         tracing::warn!("the store does not answer");
-                        "the store does not answer"
+                        "the store does not answer".to_owned()
                     }
                     Some(Err(error)) => {
                         tracing::warn!(error = %told(&error), "the store could not be opened again");
                         match error {
-                            StoreError::Corrupt { .. } => "the store cannot be read",
-                            _ => "the store is not there",
+                            StoreError::Corrupt { .. } => "the store cannot be read".to_owned(),
+                            StoreError::Unavailable(cause) => format!("the store cannot be opened: {cause}"),
                         }
                     }
                 };
-                self.pause(Then::Reopen, why.to_owned());
+                self.pause(Then::Reopen, why);
             }
         }
     }
