@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use orch_core::api::strict::{closest, snake};
 use orch_core::api::{Cpu, Memory, Nanos};
 
 use super::node::{Key, Node, Value};
 use super::problem::{Position, Problem};
-use super::words::{camel, closest, snake};
+use super::words::camel;
 
 /// A value, and the path that leads to it as the file spells it.
 #[derive(Clone, Debug)]

@@ -1,8 +1,12 @@
 //! Reading what a caller sent: strictly, with the path of what is wrong.
 
+mod meant;
 mod unique;
 
+use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer};
+
+pub use meant::{closest, snake};
 
 use crate::command::{FieldPath, Rejection};
 
@@ -12,27 +16,34 @@ use crate::command::{FieldPath, Rejection};
 /// [`Rejection::Invalid`] with the path of the first field that is wrong, or of the unknown ones.
 pub fn read<'de, T, D>(deserializer: D) -> Result<T, Rejection>
 where
-    T: Deserialize<'de>,
+    T: Deserialize<'de> + JsonSchema,
     D: Deserializer<'de>,
 {
-    let mut unknown = Vec::new();
+    let (mut unknown, mut meant) = (Vec::new(), None);
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
-    let value = serde_ignored::deserialize(tracked, |path| unknown.push(path_of(&path)));
+    let value = serde_ignored::deserialize(tracked, |path| {
+        if unknown.is_empty() {
+            meant = meant::field::<T>(&path);
+        }
+        unknown.push(path_of(&path));
+    });
     match value {
-        Err(error) => {
+        // What is missing may stand there misspelt.
+        Err(error) if unknown.is_empty() || !error.to_string().starts_with("missing field") => {
             let field = track.path().to_string();
             let field = if field == "." { FieldPath::new("body") } else { FieldPath::new(&field) };
             Err(Rejection::invalid(field, error.to_string(), "a value of the documented type"))
         }
-        Ok(value) => match unknown.as_slice() {
-            [] => Ok(value),
-            [first, ..] => Err(Rejection::invalid(
-                first.clone(),
-                "there is no such field".to_owned(),
-                format!("only documented fields; unknown here: {}", list(&unknown)),
-            )),
-        },
+        Ok(value) if unknown.is_empty() => Ok(value),
+        _ => {
+            let problem = meant.map_or_else(
+                || "there is no such field".to_owned(),
+                |meant| format!("there is no such field; did you mean `{meant}`?"),
+            );
+            let expected = format!("only documented fields; unknown here: {}", list(&unknown));
+            Err(Rejection::invalid(unknown.swap_remove(0), problem, expected))
+        }
     }
 }
 
@@ -40,7 +51,7 @@ where
 ///
 /// # Errors
 /// As [`read`]; and where something follows the value, or a key stands twice.
-pub fn read_json<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T, Rejection> {
+pub fn read_json<T: for<'de> Deserialize<'de> + JsonSchema>(bytes: &[u8]) -> Result<T, Rejection> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = read(&mut deserializer)?;
     deserializer.end().map_err(|_| {
@@ -82,13 +93,15 @@ fn path_of(path: &serde_ignored::Path<'_>) -> FieldPath {
 mod tests {
     use super::*;
 
-    #[derive(Debug, serde::Deserialize)]
+    #[derive(Debug, JsonSchema, serde::Deserialize)]
     struct Outer {
         #[serde(default)]
         list: Vec<Inner>,
+        #[serde(default)]
+        named: std::collections::BTreeMap<String, Option<Inner>>,
     }
 
-    #[derive(Debug, serde::Deserialize)]
+    #[derive(Debug, JsonSchema, serde::Deserialize)]
     struct Inner {
         number: u8,
     }
@@ -114,9 +127,24 @@ mod tests {
     }
 
     #[test]
+    fn the_field_that_was_probably_meant_is_said_wherever_it_is() {
+        for (json, field, meant) in [
+            (r#"{"lst":[]}"#, "lst", Some("list")),
+            (r#"{"list":[{"nubmer":1}]}"#, "list[0].nubmer", Some("number")),
+            (r#"{"named":{"a":{"number":1,"numbers":2}}}"#, "named.a.numbers", Some("number")),
+            (r#"{"list":[{"list":1,"number":2}]}"#, "list[0].list", None),
+        ] {
+            let told = problem(json);
+            let hint = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+            assert_eq!(told, (field.to_owned(), format!("there is no such field{hint}")), "{json}");
+        }
+    }
+
+    #[test]
     fn exactly_one_value_is_read() {
         assert_eq!(problem("{} {}").0, "body");
         assert_eq!(problem("").0, "body");
-        assert_eq!(read_json::<Outer>(b" {\"list\":[{\"number\":3}]} ").unwrap().list[0].number, 3);
+        let read = read_json::<Outer>(b" {\"list\":[{\"number\":3}]} ").unwrap();
+        assert_eq!((read.list[0].number, read.named.len()), (3, 0));
     }
 }

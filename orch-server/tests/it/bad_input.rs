@@ -54,6 +54,23 @@ async fn a_wrong_body_is_answered_with_the_path_of_its_field() {
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_argument"), "{body}");
         assert_eq!(json["error"]["details"]["field"], field, "{body}: {json}");
     }
+    for (body, meant) in [
+        (r#"{"spec":{"name":"web","image":"web","replcas":1}}"#, Some("replicas")),
+        (r#"{"spec":{"name":"web","imgae":"web"}}"#, Some("image")),
+        (r#"{"spec":{"name":"web","image":"web","ports":[{"containerPort":80}]}}"#, Some("container_port")),
+        (r#"{"spec":{"name":"web","image":"web","rollout":{"maxSurge":2}}}"#, Some("max_surge")),
+        (r#"{"sepc":{"name":"web","image":"web"}}"#, Some("spec")),
+        (r#"{"spec":{"name":"web","image":"web","volumes":[]}}"#, None),
+    ] {
+        let token = world.token(Role::Operator);
+        let answer = world.send("POST", "/v1/services", Some(&token), &[], body).await;
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert_eq!(answer.status, 400, "{message}");
+        assert!(message.contains("there is no such field"), "{body}: {message}");
+        let hint = meant.map(|meant| format!("did you mean `{meant}`?"));
+        assert_eq!(message.contains("did you mean"), hint.is_some(), "{body}: {message}");
+        assert!(hint.is_none_or(|hint| message.contains(&hint)), "{body}: {message}");
+    }
     let deep = format!(r#"{{"spec":{{"name":"web","image":"web","env":{}}}}}"#, "[".repeat(10_000));
     let not_utf_8 = b"{\"spec\":{\"name\":\"w\xff\",\"image\":\"web\"}}".to_vec();
     for body in [deep.into_bytes(), not_utf_8] {
