@@ -12,7 +12,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Parser as _;
 use daemon::listener;
-use daemon::settings::{Cli, RuntimeKind, Settings};
+use daemon::manual::manual;
+use daemon::settings::{Cli, Command, RuntimeKind, Settings};
 use orch_agent::{Agent, AgentConfig, FileCache, NodeKey, PinFile, machine};
 use orch_client::{Client, HttpAgentApi};
 use orch_core::env::{EnvExt as _, SystemEnv};
@@ -26,6 +27,16 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Asked for where no daemon is configured.
+    if let Some(Command::Man { folder }) = &cli.command {
+        return match std::fs::write(folder.join("orch-agent.8"), manual()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("orch-agent: {}: {error}", folder.display());
+                ExitCode::FAILURE
+            }
+        };
+    }
     let settings = match Settings::load(cli.flags) {
         Ok(settings) => settings,
         Err(problems) => {

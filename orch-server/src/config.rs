@@ -1,6 +1,7 @@
 //! The daemon's settings: flag, environment, YAML file, default, in this order. Nothing below this module reads the
 //! environment; what is wrong is told all at once, each with where it was said.
 
+mod manual;
 mod oidc;
 mod print;
 mod rules;
@@ -17,6 +18,7 @@ use orch_core::control_plane::ClusterPolicy;
 use orch_core::secret::Secret;
 use orch_store::StoreUrl;
 
+pub use manual::manual;
 pub use oidc::{OidcConfig, OidcKeys};
 pub use settings::SETTINGS;
 pub use source::{Settings, command};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use orch_server::config::{Config, Problems, Settings, command};
+use orch_server::config::{Config, Problems, Settings, command, manual};
 use orch_server::dev::DevNode;
 use orch_server::{daemon, telemetry};
 
@@ -15,6 +15,16 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let matches = command().get_matches();
+    // Asked for where no daemon is configured.
+    if let Some(folder) = matches.subcommand_matches("man").and_then(|man| man.get_one::<String>("folder")) {
+        return match std::fs::write(Path::new(folder).join("orch-server.8"), manual()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&format_args!("{folder}: {error}"));
+                ExitCode::FAILURE
+            }
+        };
+    }
     let config = Settings::collect(&matches, std::env::vars_os())
         .map_err(Problems)
         .and_then(|settings| Ok((Config::from_settings(&settings)?, settings)));

@@ -2,4 +2,5 @@
 
 pub(crate) mod folder;
 pub(crate) mod listener;
+pub(crate) mod manual;
 pub(crate) mod settings;

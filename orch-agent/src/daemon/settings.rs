@@ -38,6 +38,11 @@ pub(crate) enum Command {
     },
     /// The same as `config print`.
     CheckConfig,
+    /// Writes the manual page, orch-agent.8.
+    Man {
+        /// Where to: a folder that is there.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Subcommand, Debug)]
@@ -55,16 +60,16 @@ pub(crate) struct Flags {
     /// The node's name [default: the host name].
     #[arg(long, global = true, env = "ORCH_NODE_NAME")]
     node_name: Option<String>,
-    /// Where the node's published ports are reached.
+    /// Where the node's published ports are reached [default: 127.0.0.1].
     #[arg(long, global = true, env = "ORCH_ADVERTISE_ADDRESS")]
     advertise_address: Option<String>,
-    /// Where the agent answers /healthz, /readyz and /metrics.
+    /// Where the agent answers /healthz, /readyz and /metrics [default: 127.0.0.1:8081].
     #[arg(long, global = true, env = "ORCH_AGENT_ADDR")]
     agent_addr: Option<String>,
-    /// `key=value,key=value`
+    /// `key=value,key=value` [default: none].
     #[arg(long, global = true, env = "ORCH_NODE_LABELS")]
     labels: Option<String>,
-    /// Control plane URLs, comma-separated.
+    /// Control plane URLs, comma-separated [default: http://127.0.0.1:8080].
     #[arg(long, global = true, env = "ORCH_SERVER_URL")]
     server_url: Option<String>,
     /// The token that lets the node in the first time: a one-time token (orche_…), or the static one.
@@ -82,25 +87,25 @@ pub(crate) struct Flags {
     /// Where the files of secrets are kept; must be on a tmpfs [default: /run/orch/secrets].
     #[arg(long, global = true, env = "ORCH_SECRETS_TMPFS")]
     secrets_tmpfs: Option<PathBuf>,
-    /// error, warn, info, debug, trace, or a filter of targets.
+    /// error, warn, info, debug, trace, or a filter of targets [default: info].
     #[arg(long, global = true, env = "ORCH_LOG_LEVEL")]
     log_level: Option<String>,
-    /// Heartbeats are sent at least so often; the control plane may ask for more.
+    /// Heartbeats are sent at least so often; the control plane may ask for more [default: 5s].
     #[arg(long, global = true, env = "ORCH_AGENT_HEARTBEAT_INTERVAL")]
     heartbeat_interval: Option<String>,
-    /// How long a stopping agent tries to say goodbye.
+    /// How long a stopping agent tries to say goodbye [default: 10s].
     #[arg(long, global = true, env = "ORCH_SHUTDOWN_TIMEOUT")]
     shutdown_timeout: Option<String>,
-    /// Where the node key and the last desired set are kept.
+    /// Where the node key and the last desired set are kept [default: /var/lib/orch-agent for root, else ~/.local/state/orch-agent].
     #[arg(long, global = true, env = "ORCH_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// What runs the containers.
+    /// What runs the containers [default: docker].
     #[arg(long, global = true, env = "ORCH_RUNTIME")]
     runtime: Option<RuntimeKind>,
-    /// The authorities that the control plane's certificate is checked against (PEM).
+    /// The authorities that the control plane's certificate is checked against, PEM [default: the system's].
     #[arg(long, global = true, env = "ORCH_CA_FILE")]
     ca_file: Option<PathBuf>,
-    /// Allows plain HTTP to a control plane on another machine.
+    /// Allows plain HTTP to a control plane on another machine [default: false].
     #[arg(long, global = true, env = "ORCH_INSECURE", num_args = 0..=1, default_missing_value = "true")]
     insecure: Option<String>,
     /// Containers started at the same time [default: four a core, 8 to 16].

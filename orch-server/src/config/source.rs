@@ -18,8 +18,36 @@ pub struct Settings {
 /// The command line.
 #[must_use]
 pub fn command() -> Command {
+    let mut command = program();
+    for setting in SETTINGS.iter().filter(|setting| !setting.flag.is_empty()) {
+        let help = format!("{} [env: {}]", setting.help, setting.env.join(", "));
+        let mut arg = Arg::new(setting.key).long(setting.flag).global(true).help(help).value_name("VALUE");
+        if setting.switch {
+            arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+        }
+        command = command.arg(arg);
+    }
+    command.after_help(flagless())
+}
+
+/// Those that only variables and the file can say.
+fn flagless() -> String {
+    let mut text = "By variable, or by key in the file:".to_owned();
+    for setting in SETTINGS.iter().filter(|setting| setting.flag.is_empty()) {
+        text.push_str(&format!(
+            "\n  {}, {}:\n          {}",
+            setting.env.join(", "),
+            setting.key,
+            setting.help
+        ));
+    }
+    text
+}
+
+/// The command line without the settings.
+pub(super) fn program() -> Command {
     let sub = |name: &'static str, about: &'static str| Command::new(name).about(about);
-    let mut command = Command::new("orch-server")
+    Command::new("orch-server")
         .version(env!("CARGO_PKG_VERSION"))
         .about("The control plane of orch: HTTP API, scheduler, reconciler, store")
         .arg(
@@ -44,16 +72,10 @@ pub fn command() -> Command {
                 .subcommand_required(true)
                 .subcommand(sub("status", "Show the schema's version and what is pending; changes nothing"))
                 .subcommand(sub("up", "Bring the schema up to date, as each start does")),
-        );
-    for setting in SETTINGS.iter().filter(|setting| !setting.flag.is_empty()) {
-        let mut arg =
-            Arg::new(setting.key).long(setting.flag).global(true).help(setting.help).value_name("VALUE");
-        if setting.switch {
-            arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
-        }
-        command = command.arg(arg);
-    }
-    command
+        )
+        .subcommand(sub("man", "Write the manual page, orch-server.8").arg(
+            Arg::new("folder").required(true).value_name("FOLDER").help("Where to: a folder that is there"),
+        ))
 }
 
 impl Settings {

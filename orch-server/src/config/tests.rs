@@ -234,3 +234,25 @@ fn a_ring_or_an_issuer_is_user_authentication_and_a_secret_beside_a_ring_is_refu
     let problems = config(&tls, &[ring, JWT, TOKEN]).unwrap_err();
     assert!(problems.iter().any(|problem| problem.contains("one is enough")), "{problems:?}");
 }
+
+#[test]
+fn the_manual_page_and_the_help_have_every_setting_with_what_it_is_unless_said() {
+    let page = String::from_utf8(manual()).unwrap().replace("\\-", "-");
+    let help = command().render_long_help().to_string();
+    for setting in SETTINGS {
+        let names = setting.env.iter().copied().chain([setting.key]);
+        for name in names {
+            assert!(page.contains(name), "{name} is not in the page");
+        }
+        assert!(setting.flag.is_empty() || page.contains(&format!("--{}", setting.flag)), "{}", setting.flag);
+        assert!(setting.env.iter().all(|name| help.contains(name)), "{} is not in the help", setting.key);
+        // Of those it is said what their absence means, or they belong to one that is not given.
+        let needs_none = ["jwt_secret", "jwt_keys", "node_monitor_interval"].contains(&setting.key)
+            || setting.key.starts_with("oidc.");
+        assert!(
+            needs_none || setting.help.contains("[default: "),
+            "{}: what is it unless said?",
+            setting.key
+        );
+    }
+}

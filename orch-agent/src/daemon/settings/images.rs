@@ -24,7 +24,7 @@ pub(crate) struct ImageFlags {
     /// Only those that nobody needed for this long [default: 10m].
     #[arg(long, global = true, env = "ORCH_IMAGE_MIN_AGE")]
     image_min_age: Option<String>,
-    /// They go as well once those that orch pulled take more bytes than this; for engines whose file system cannot be seen.
+    /// They go as well once those that orch pulled take more bytes than this; for engines whose file system cannot be seen [default: no such limit].
     #[arg(long, global = true, env = "ORCH_IMAGE_BUDGET_BYTES")]
     image_budget_bytes: Option<u64>,
 }
