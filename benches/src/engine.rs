@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use orch_core::time::Timestamp;
 use orch_runtime::docker::DockerSocket;
@@ -30,14 +30,7 @@ impl Engine {
     }
 
     async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Bytes> {
-        self.requests.ready().await?;
-        let mut request = Request::builder().method(method).uri(path).header("host", "docker");
-        let mut bytes = Bytes::new();
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json");
-            bytes = serde_json::to_vec(body)?.into();
-        }
-        let response = self.requests.send_request(request.body(Full::new(bytes))?).await?;
+        let response = self.send(method, path, body).await?;
         let status = response.status();
         let answer = response.into_body().collect().await?.to_bytes();
         anyhow::ensure!(
@@ -46,6 +39,22 @@ impl Engine {
             String::from_utf8_lossy(&answer).trim_end()
         );
         Ok(answer)
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Response<Incoming>> {
+        self.requests.ready().await?;
+        let mut request = Request::builder().method(method).uri(path).header("host", "docker");
+        let mut bytes = Bytes::new();
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json");
+            bytes = serde_json::to_vec(body)?.into();
+        }
+        Ok(self.requests.send_request(request.body(Full::new(bytes))?).await?)
     }
 
     /// What the engine answers to a question.
@@ -100,6 +109,18 @@ impl Engine {
 
     pub(crate) async fn kill(&mut self, id: &str) -> anyhow::Result<()> {
         self.call(Method::POST, &format!("/containers/{id}/kill"), None).await.map(drop)
+    }
+
+    pub(crate) async fn signal(&mut self, id: &str, signal: &str) -> anyhow::Result<()> {
+        self.call(Method::POST, &format!("/containers/{id}/kill?signal={signal}"), None).await.map(drop)
+    }
+
+    /// What a container prints from now on, with its times, in the engine's framing.
+    pub(crate) async fn follow_log(&mut self, id: &str) -> anyhow::Result<Incoming> {
+        let path = format!("/containers/{id}/logs?stdout=1&follow=1&timestamps=1&tail=0");
+        let response = self.send(Method::GET, &path, None).await?;
+        anyhow::ensure!(response.status().is_success(), "{path}: {}", response.status());
+        Ok(response.into_body())
     }
 
     pub(crate) async fn remove(&mut self, id: &str) -> anyhow::Result<()> {

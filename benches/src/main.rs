@@ -7,6 +7,7 @@ mod commit;
 mod deploy;
 mod engine;
 mod footprint;
+mod logs;
 mod place;
 mod process;
 mod quiet;
@@ -48,6 +49,8 @@ enum What {
     Footprint(footprint::Options),
     /// A rolling update, against the engine's own time for the same stops and starts. Needs a Docker Engine.
     Rollout(rollout::Options),
+    /// A followed log of many replicas that all speak at once. Needs a Docker Engine.
+    Logs(logs::Options),
     /// How long the command takes to start, and to list many services. It is built beside this program.
     Cli(cli::Options),
     /// How far one server carries: many agents and tasks, and a restart.
@@ -68,17 +71,19 @@ fn main() -> anyhow::Result<()> {
         What::Restart(options) => one(restart::run(&options)),
         What::Footprint(options) => one(footprint::run(&options)),
         What::Rollout(options) => one(rollout::run(&options)),
+        What::Logs(options) => one(logs::run(&options)),
         What::Cli(options) => one(cli::run(&options)),
         What::Scale(options) => one(scale::run(&options)),
         // Each is printed as soon as it is there.
         What::All => {
-            let all: [Run; 8] = [
+            let all: [Run; 9] = [
                 || place::run(&Default::default()),
                 || commit::run(&Default::default()),
                 || deploy::run(&Default::default()),
                 || restart::run(&Default::default()),
                 || footprint::run(&Default::default()),
                 || rollout::run(&Default::default()),
+                || logs::run(&Default::default()),
                 || cli::run(&Default::default()),
                 || scale::run(&Default::default()),
             ];

@@ -18,12 +18,28 @@ pub(crate) async fn cpu_share(process: u32, window: Duration) -> anyhow::Result<
 
 /// Resident bytes.
 pub(crate) fn resident(process: u32) -> anyhow::Result<f64> {
+    memory(process, "VmRSS:")
+}
+
+/// The most resident bytes there were since [`forget_peak`].
+pub(crate) fn resident_peak(process: u32) -> anyhow::Result<f64> {
+    memory(process, "VmHWM:")
+}
+
+pub(crate) fn forget_peak(process: u32) -> anyhow::Result<()> {
+    let forgotten = std::fs::write(format!("/proc/{process}/clear_refs"), "5");
+    forgotten.context("the kernel does not forget the peak of memory")
+}
+
+fn memory(process: u32, name: &str) -> anyhow::Result<f64> {
     let text = proc_file(process, "status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a status has VmRSS")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.with_context(|| format!("a status has {name}"))?;
     Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? * 1024.0)
 }
 
-fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
+/// Processor time of all threads.
+pub(crate) fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
     let text = proc_file(process, "stat")?;
     // The name, in parentheses, may hold anything; user and system time are the 14th and 15th field.
     let (_, fields) = text.rsplit_once(')').context("a stat has a name")?;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use orch_core::runtime::{
-    ContainerChange, ContainerId, ContainerImages, ContainerRuntime, CreateRequest, ObservedContainer, Owner,
-    PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
+    ContainerChange, ContainerId, ContainerImages, ContainerLogs, ContainerRuntime, CreateRequest,
+    ObservedContainer, Owner, PullProgress, RuntimeError, RuntimeEvent, RuntimeInfo,
 };
 use orch_core::service::{ImageDigest, ImageRef, StopPolicy};
 use orch_core::time::Timestamp;
@@ -100,6 +100,10 @@ impl ContainerRuntime for Timed {
 
     fn images(&self) -> Option<&dyn ContainerImages> {
         self.inner.images()
+    }
+
+    fn logs(&self) -> Option<&dyn ContainerLogs> {
+        self.inner.logs()
     }
 
     fn events(&self, owner: &Owner) -> BoxStream<'static, RuntimeEvent> {

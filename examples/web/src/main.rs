@@ -15,7 +15,8 @@
 //! | `GET /exit?code=3` | ends the process with that code |
 //!
 //! Started as `web check [PATH]` it asks the server on its `PORT` for the path (`/health`) instead, and ends with 0 if the answer
-//! is 200: a health check for images without a shell. Started as `web exit CODE` it ends with that code.
+//! is 200: a health check for images without a shell. Started as `web exit CODE` it ends with that code. Started as
+//! `web say LINES RATE` it prints numbered lines, so many a second, each time that it gets SIGUSR1.
 //!
 //! | variable | meaning |
 //! | --- | --- |
@@ -26,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod http;
+mod say;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -50,6 +52,10 @@ fn main() -> io::Result<()> {
         let path = env::args().nth(2);
         let port = env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(8080);
         return check(port, path.as_deref().unwrap_or("/health"));
+    }
+    if env::args().nth(1).as_deref() == Some("say") {
+        let number = |at| env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(1000);
+        return say::run(number(2), number(3));
     }
     let port = env::args().nth(1).or_else(|| env::var("PORT").ok());
     let port: u16 = match port {
