@@ -29,10 +29,15 @@ impl Daemon {
         self.end();
     }
 
+    /// Sends it a signal: `STOP`, say.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    }
+
     /// As a service manager stops it.
     pub(crate) fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("TERM");
         until("the daemon has stopped", || self.child.try_wait().unwrap());
     }
 

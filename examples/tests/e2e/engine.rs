@@ -25,6 +25,11 @@ fn socket() -> DockerSocket {
     DockerSocket::resolve(None).expect("DOCKER_HOST names a socket")
 }
 
+/// Where the engine listens.
+pub(crate) fn socket_path() -> std::path::PathBuf {
+    socket().path().to_owned()
+}
+
 fn ask(method: &str, target: &str) -> (u16, String) {
     let stream = UnixStream::connect(socket().path()).expect("these tests need a Docker Engine");
     http::exchange(stream, method, target).expect("the engine answers")
@@ -117,6 +122,12 @@ pub(crate) fn running(cluster: &str) -> BTreeMap<String, Container> {
 pub(crate) fn kill(id: &str) {
     let (status, body) = ask("POST", &format!("/containers/{id}/kill?signal=KILL"));
     assert_eq!(status, 204, "{body}");
+}
+
+/// The same to one that may have ended since it was seen.
+pub(crate) fn kill_if_running(id: &str) {
+    let (status, body) = ask("POST", &format!("/containers/{id}/kill?signal=KILL"));
+    assert!(matches!(status, 204 | 404 | 409), "{status}: {body}");
 }
 
 /// What happened to the cluster's containers up to now, in order: `start` and `die`.

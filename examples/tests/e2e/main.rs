@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a failed test shows what the daemons logged")]
 
 mod binaries;
+mod chaos;
 mod crashes;
 mod daemon;
 mod dev;

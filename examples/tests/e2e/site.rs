@@ -48,6 +48,8 @@ pub(crate) struct Site {
     pub(crate) agent_env: Vec<(&'static str, &'static str)>,
     /// All connections are TLS.
     tls: Option<Files>,
+    /// Agents that reach server and engine by a way of their own: a port, and a socket.
+    wires: BTreeMap<String, (u16, PathBuf)>,
     folder: TempDir,
     /// On a tmpfs.
     memory: TempDir,
@@ -81,6 +83,7 @@ impl Site {
             agents: BTreeMap::new(),
             runtime,
             agent_env: Vec::new(),
+            wires: BTreeMap::new(),
             tls: tls.then(|| Files::make(folder.path())),
             folder,
             memory: TempDir::with_prefix_in("orch-e2e-", "/dev/shm").unwrap(),
@@ -93,6 +96,26 @@ impl Site {
         agents.iter().for_each(|name| site.start_agent(name));
         agents.iter().for_each(|name| site.wait_for_agent(name));
         site
+    }
+
+    /// The server's port.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The agent of that name reaches the server on that port, and the engine at that socket, from its next start on.
+    pub(crate) fn wired(&mut self, name: &str, port: u16, socket: &Path) {
+        self.wires.insert(name.to_owned(), (port, socket.to_owned()));
+    }
+
+    /// Sends a signal to the server: `STOP`, say.
+    pub(crate) fn signal_server(&self, signal: &str) {
+        self.server.as_ref().unwrap().signal(signal);
+    }
+
+    /// The same to an agent.
+    pub(crate) fn signal_agent(&self, name: &str, signal: &str) {
+        self.agents[name].daemon.signal(signal);
     }
 
     /// Where the server is.
@@ -165,6 +188,10 @@ impl Site {
             ("ORCH_LOG_LEVEL", "debug,hyper=info".to_owned()),
         ];
         env.extend(self.agent_env.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        if let Some((port, socket)) = self.wires.get(folder) {
+            env.push(("ORCH_SERVER_URL", format!("http://127.0.0.1:{port}")));
+            env.push(("DOCKER_HOST", format!("unix://{}", socket.display())));
+        }
         env.extend(token.map(|token| ("ORCH_AGENT_REGISTRATION_TOKEN", token.to_owned())));
         let log = self.path(&format!("agent-{folder}.log"));
         let mut flags = vec!["--runtime", self.runtime];
