@@ -1,6 +1,6 @@
 //! One seed's story: faults and wishes first, then calm, then quiet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ use crate::slots;
 use crate::thief::{Attempt, impersonate};
 use crate::workload::{Wish, carry_out};
 use crate::world::{SERVER, USER, World, enrolment_token};
+
+/// How often people let a rollout go on that is paused again and again.
+const PATIENCE: u32 = 4;
 
 /// How long a story is, and how many take part.
 #[derive(Clone, Debug)]
@@ -129,8 +132,8 @@ struct Story {
     random: IdStream,
     /// Processes that stand still, and until when.
     standing: Vec<(Duration, Actor)>,
-    /// Rollouts that people let go on in the calm.
-    let_go_on: BTreeSet<DeploymentId>,
+    /// How often people let rollouts go on in the calm.
+    let_go_on: BTreeMap<DeploymentId, u32>,
     happened: u32,
     skip: Arc<BTreeSet<u32>>,
     verbose: bool,
@@ -152,7 +155,7 @@ impl Story {
             oracle: Oracle::default(),
             random,
             standing: Vec::new(),
-            let_go_on: BTreeSet::new(),
+            let_go_on: BTreeMap::new(),
             happened: 0,
             skip: Arc::clone(&plan.skip),
             verbose: plan.verbose,
@@ -291,12 +294,12 @@ impl Story {
         let Some(control) = self.world.control() else { return };
         let image = control.image();
         for rollout in image.deployments().filter(|rollout| rollout.status == DeploymentStatus::Paused) {
-            // What was let go on and is paused again for want of room would wait for ever. A rollback cannot be broken off, and
-            // fails by itself.
-            let vain = self.let_go_on.contains(&rollout.id)
-                && !rollout.is_rollback()
-                && slots::waits_in_vain(&image, rollout.service);
-            self.let_go_on.insert(rollout.id);
+            // What was let go on and is paused again for want of room would wait for ever, and nobody's patience has no end. A
+            // rollback cannot be broken off, and fails by itself.
+            let times = self.let_go_on.entry(rollout.id).or_default();
+            let hopeless = *times >= PATIENCE || *times > 0 && slots::waits_in_vain(&image, rollout.service);
+            let vain = hopeless && !rollout.is_rollback();
+            *times += 1;
             self.wish(if vain { Wish::GiveUp(rollout.service) } else { Wish::GoOn(rollout.service) });
         }
         let is_held = |node: &Node| node.cordoned || node.status.is_draining();
