@@ -282,13 +282,12 @@ impl Chaos {
 fn play(seed: u64, time: Duration) {
     let mut chaos = Chaos::new(seed);
     chaos.run(time);
+    let ended = Instant::now();
     chaos.comes_to_rest();
     let Memory { acknowledged, unanswered, .. } = chaos.memory;
-    eprintln!(
-        "{acknowledged} changes acknowledged, {unanswered} without an answer\n{}",
-        chaos.told.join("\n")
-    );
-    assert!(acknowledged > 10, "too little was asked for to say anything: {:#?}", chaos.told);
+    let rest = ended.elapsed();
+    eprintln!("story {seed}: {acknowledged} changes acknowledged, {unanswered} not; at rest after {rest:?}");
+    assert!(acknowledged > 5, "too little was asked for to say anything: {:#?}", chaos.told);
 }
 
 #[test]
