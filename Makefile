@@ -27,8 +27,8 @@ unit:
 doctest:
 	$(CARGO) test --quiet --workspace --doc
 
-SEEDS ?= 200
-sim: ## the seeded simulation; SEEDS=1000 make sim
+SEEDS ?= 1000
+sim: ## the seeded simulation; SEEDS=5000 make sim
 	$(CARGO) run --quiet --release -p orch-sim -- --seeds $(SEEDS)
 
 test-long: setup ## loops that take longer than a change should wait for

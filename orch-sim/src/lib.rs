@@ -25,6 +25,7 @@ pub mod follower;
 pub mod incident;
 pub mod lives;
 pub mod machines;
+pub mod many;
 pub mod memory;
 pub mod network;
 pub mod oracle;

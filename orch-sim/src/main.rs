@@ -4,12 +4,14 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
 use orch_sim::coverage::Coverage;
+use orch_sim::many::outcomes;
 use orch_sim::planted::Planted;
 use orch_sim::shrink::{TRIES, parse_ranges, ranges, shrink};
 use orch_sim::{Plan, run};
@@ -39,12 +41,22 @@ struct Cli {
     /// Tell a story that fails as it is, rather than the shortest that fails in the same way.
     #[arg(long)]
     no_shrink: bool,
+    /// Stories that are told at the same time; as many as there are cores unless given.
+    #[arg(long)]
+    jobs: Option<NonZeroUsize>,
     /// Plant this fault, and say which seed finds it.
     #[arg(long)]
     mutant: Option<Planted>,
     /// Plant each fault there is, one after the other.
     #[arg(long)]
     mutants: bool,
+}
+
+impl Cli {
+    fn jobs(&self) -> NonZeroUsize {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.jobs.unwrap_or(cores)
+    }
 }
 
 fn main() -> ExitCode {
@@ -91,8 +103,8 @@ fn hold(cli: &Cli) -> ExitCode {
     let (mut agents, mut thieves) = ((0, 0), (0, 0));
     let mut coverage = Coverage::default();
     let mut failures = Vec::new();
-    for seed in cli.from..cli.from.saturating_add(cli.seeds) {
-        let outcome = run(seed, &plan);
+    let seeds = cli.from..cli.from.saturating_add(cli.seeds);
+    for (seed, outcome) in outcomes(seeds, cli.jobs(), &plan) {
         ran += 1;
         outcome.told.iter().for_each(|line| println!("{line}"));
         agents = (agents.0 + outcome.agents.0, agents.1 + outcome.agents.1);
