@@ -201,7 +201,10 @@ pub fn unconverged(world: &World) -> Option<String> {
         let ended = slots::at_their_end(&image, service).len();
         let waiting: Vec<_> =
             image.tasks_of_service(service.id).filter(|task| slots::fits_nowhere(&image, task)).collect();
-        if running.len() + ended + waiting.len() != service.spec.replicas as usize {
+        // What one slot has too much goes on serving for those that fit nowhere: stopping it would take more away than may be.
+        let served: BTreeSet<_> = running.iter().map(|task| task.slot).collect();
+        let too_many = running.len() > served.len() && waiting.is_empty();
+        if too_many || served.len() + ended + waiting.len() != service.spec.replicas as usize {
             return Some(format!(
                 "`{}` has {} of {}, where {ended} are at their end and {} fit nowhere",
                 service.spec.name,
