@@ -117,6 +117,12 @@ impl Guide {
                 self.site.stop_server();
                 self.site.start_server();
             }
+            ["ssh", node, "systemctl", "start", "orch-agent"] => {
+                let token = std::fs::read_to_string(self.site.path(&format!("{node}.token"))).unwrap();
+                self.site.start_agent_as(node, node, Some(token.trim()));
+                self.site.wait_for_agent(node);
+            }
+            ["ssh", node, "systemctl", "stop", "orch-agent"] => self.site.stop_agent(node),
             ["ssh", node, "systemctl", "restart", "orch-agent"] => {
                 self.site.stop_agent(node);
                 self.site.start_agent(node);

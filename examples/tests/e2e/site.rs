@@ -48,6 +48,8 @@ pub(crate) struct Site {
     pub(crate) agent_env: Vec<(&'static str, &'static str)>,
     /// All connections are TLS.
     tls: Option<Files>,
+    /// Agents that are started from now on are given the authority's file.
+    pub(crate) agents_know_the_authority: bool,
     /// Agents that reach server and engine by a way of their own: a port, and a socket.
     wires: BTreeMap<String, (u16, PathBuf)>,
     folder: TempDir,
@@ -85,6 +87,7 @@ impl Site {
             agent_env: Vec::new(),
             wires: BTreeMap::new(),
             tls: tls.then(|| Files::make(folder.path())),
+            agents_know_the_authority: true,
             folder,
             memory: TempDir::with_prefix_in("orch-e2e-", "/dev/shm").unwrap(),
         };
@@ -195,7 +198,7 @@ impl Site {
         env.extend(token.map(|token| ("ORCH_AGENT_REGISTRATION_TOKEN", token.to_owned())));
         let log = self.path(&format!("agent-{folder}.log"));
         let mut flags = vec!["--runtime", self.runtime];
-        if let Some(files) = &self.tls {
+        if let Some(files) = self.tls.as_ref().filter(|_| self.agents_know_the_authority) {
             flags.extend(["--ca-file", files.authority.to_str().unwrap()]);
         }
         let daemon = Daemon::start("orch-agent", &log, &env, &flags);

@@ -31,8 +31,9 @@ impl Files {
             path
         };
         Self {
-            authority: write("ca.pem", trusted),
-            certificate: write("server.pem", server),
+            authority: write("ca.pem", trusted.clone()),
+            // With the authority behind it, so that enrolment tokens name that.
+            certificate: write("server.pem", format!("{server}{trusted}")),
             key: write("server.key", key.serialize_pem()),
         }
     }

@@ -36,8 +36,10 @@ pub(super) enum Verb {
     Ls,
     /// Take a token back: it lets nobody in any more; nodes that it let in stay
     Revoke {
+        // Not `token`: by that name clap knows the global one, the user's own.
         /// Its id, or the first characters of it
-        token: String,
+        #[arg(value_name = "TOKEN_ID")]
+        id: String,
     },
 }
 
@@ -60,7 +62,7 @@ pub(super) async fn run(client: &Client, verb: &Verb, out: &Output) -> Result<()
             create(client, &request, out).await
         }
         Verb::Ls => list(client, out).await,
-        Verb::Revoke { token } => revoke(client, token, out).await,
+        Verb::Revoke { id } => revoke(client, id, out).await,
     }
 }
 

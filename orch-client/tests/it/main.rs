@@ -4,6 +4,7 @@
 mod agent;
 mod calls;
 mod cli;
+mod cli_node_token;
 mod cli_rebalance;
 mod deploy_file;
 mod deploy_file_bad_input;

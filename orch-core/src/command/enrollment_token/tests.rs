@@ -397,3 +397,17 @@ fn revoke_is_for_good_and_reset_is_to_come_again() {
     assert!(join(&mut world, "b", shown, "k2").is_ok());
     world.execute(RemoveNode { node: node.id, confirmed_dead: true }).unwrap();
 }
+
+/// M1: what let it in is long forgotten, its credential long dead, and it comes back by itself.
+#[test]
+fn a_node_that_was_switched_off_for_a_quarter_comes_back_by_its_key() {
+    let mut world = World::new();
+    let shown = made(&mut world, |_| ());
+    let node = join(&mut world, "a", shown, "k").unwrap();
+    world.execute(crate::command::NodeFellSilent::alone(node.id, Incarnation(1))).unwrap();
+    world.advance(Duration::from_secs(90 * 24 * 3_600));
+    world.execute(PruneState { limit: 9 }).unwrap();
+    assert_eq!(world.cluster.enrollment_tokens().count(), 0);
+    let back = register(&mut world, "a", with(shown, key("k"), 1)).unwrap();
+    assert_eq!((back.id, back.status), (node.id, crate::node::NodeStatus::Ready));
+}
