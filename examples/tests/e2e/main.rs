@@ -18,6 +18,7 @@ mod images;
 mod main_job;
 mod poll;
 mod processes;
+mod rebalance;
 mod registry;
 mod secrets;
 mod site;
