@@ -2,7 +2,7 @@
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo test test-long setup fmt lint docs unit doctest sim bench static clean
+.PHONY: demo test test-long setup fmt lint docs unit doctest sim mutants bench static clean
 
 demo: ## the main job, on this machine's Docker Engine
 	$(CARGO) run --quiet --release -p orch-examples --bin demo
@@ -34,7 +34,14 @@ sim: ## the seeded simulation; SEEDS=5000 make sim
 test-long: setup ## loops that take longer than a change should wait for
 	$(CARGO) test --workspace -- --ignored --test-threads=1
 	.ci/schemathesis
+	.ci/images
+	$(MAKE) mutants MUTANTS="--shard 1/200"
 	$(MAKE) sim SEEDS=5000
+
+MUTANTS ?=
+mutants: ## what no test notices in the code that decides; hours: MUTANTS="--shard 1/200", or "--file orch-core/src/…"
+	$(CARGO) mutants --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-mutants
+	CARGO_INCREMENTAL=1 $(CARGO) mutants --output target $(MUTANTS)
 
 bench: ## figures, as ratios against references in the same run
 	$(CARGO) build --quiet --release -p orch-server -p orch-agent -p orch-client # measured by `footprint` and `cli`
@@ -46,6 +53,10 @@ static: ## the programs without a libc of their own, for images from scratch
 		-p orch-server -p orch-agent -p orch-client
 	mkdir -p target/static/bin
 	cp $(addprefix target/static/$(STATIC)/release/,orch-server orch-agent orch) target/static/bin/
+	mkdir -p target/static/bin/data target/static/share/man/man1 target/static/share/man/man8
+	target/static/bin/orch man target/static/share/man/man1
+	target/static/bin/orch-server man target/static/share/man/man8
+	target/static/bin/orch-agent man target/static/share/man/man8
 
 clean:
 	$(CARGO) clean
