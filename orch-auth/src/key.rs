@@ -28,6 +28,8 @@ pub(crate) enum Use {
     CredentialTag,
     /// The keyed hash of a node credential, as stored.
     CredentialDigest,
+    /// The keyed hash of an API token, as stored.
+    ApiTokenDigest,
     /// The seal of a registration challenge.
     ChallengeSeal,
     /// The tag inside an enrolment token.
@@ -45,6 +47,7 @@ impl Use {
         match self {
             Self::CredentialTag => b"orch v1 node credential tag",
             Self::CredentialDigest => b"orch v1 node credential digest",
+            Self::ApiTokenDigest => b"orch v1 api token digest",
             Self::ChallengeSeal => b"orch v1 registration challenge",
             Self::EnrollmentTag => b"orch v1 enrolment token tag",
             Self::EnrollmentDigest => b"orch v1 enrolment token digest",

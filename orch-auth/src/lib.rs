@@ -5,6 +5,7 @@
 //! - [`jwt`]: users by HS256 tokens under a ring of keys, roles from the token or from a static list;
 //! - [`oidc`]: users of a foreign issuer, by its public keys;
 //! - [`chain`]: several of them side by side;
+//! - [`api_token`]: API tokens of service accounts;
 //! - [`token`]: node credentials of 256 random bits, recognised by a keyed tag, stored as a keyed hash only;
 //! - [`enrollment`]: one-time tokens and a static one for new nodes, beside possession of a node key;
 //! - [`roles`]: the hierarchical authorizer;
@@ -38,6 +39,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod api_token;
 pub mod chain;
 pub mod enrollment;
 pub mod jwt;

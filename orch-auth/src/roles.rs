@@ -60,7 +60,7 @@ mod tests {
     use orch_core::node::Incarnation;
 
     fn user(grants: Grants) -> Principal {
-        Principal::User(UserIdentity { subject: "alice".parse().unwrap(), grants })
+        Principal::User(UserIdentity::new("alice".parse().unwrap(), grants))
     }
 
     fn may(principal: &Principal, action: Action, scope: &Scope) -> bool {

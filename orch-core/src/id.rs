@@ -57,6 +57,8 @@ typed_id! {
     ClusterId = "cluster";
     /// A node; kept over re-registrations under the same name.
     NodeId = "node";
+    /// An API token of a service account.
+    ApiTokenId = "token";
     /// A service.
     ServiceId = "service";
     /// A task: one run of a service on one node, through all its attempts.

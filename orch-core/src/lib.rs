@@ -34,6 +34,7 @@ pub mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod user;
 pub mod why;
 
 /// An error of a backend, whatever it is.

@@ -108,6 +108,8 @@ names! {
     SecretName, "secret name", is_secret_name, "1 to 253 of letters, digits, `-`, `_`, `.` and `/`, no empty, `.` or `..` part";
     /// A caller's `Idempotency-Key`.
     IdempotencyKey, "idempotency key", is_idempotency_key, "1 to 128 printable ASCII characters without space";
+    /// What an API token is called among those of its user.
+    ApiTokenName, "token name", is_host_like, "1 to 253 of letters, digits, `-`, `_` and `.`, beginning with a letter or digit";
     /// Who a user is: the `sub` of a token.
     Subject, "subject", is_subject, "1 to 256 characters, not blank, no control characters";
 }

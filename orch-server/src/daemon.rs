@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use orch_auth::api_token::KeyedApiTokens;
 use orch_auth::enrollment::{Anybody, EnrollmentChain, OneTimeTokens, StaticToken};
 use orch_auth::key::ServerKey;
 use orch_auth::roles::HierarchicalRoles;
@@ -100,16 +101,18 @@ pub async fn build(
     if config.open_enrollment {
         enrollment = enrollment.attestor(Anybody);
     }
-    let control = ControlPlane::builder(env, store)
+    let mut control = ControlPlane::builder(env, store)
         .users(users.authenticator)
         .authorizer(Arc::new(HierarchicalRoles))
         .credentials(Arc::new(TokenCredentials::new(key.clone())))
         .enrollment(Arc::new(enrollment))
         .secrets(Arc::new(FileSecrets::new(&config.secrets_dir)))
         .scheduler(Arc::new(FilterAndScore))
-        .policy(config.policy.clone())
-        .start()
-        .await?;
+        .policy(config.policy.clone());
+    if config.asks_users() {
+        control = control.api_tokens(Arc::new(KeyedApiTokens::new(key.clone())));
+    }
+    let control = control.start().await?;
     if !config.warnings.is_empty()
         && let Err(error) = control.note_insecure(config.warnings.clone()).await
     {

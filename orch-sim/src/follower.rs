@@ -128,5 +128,7 @@ fn row(cluster: &Cluster, key: &Key) -> Option<Change> {
         Key::Task(id) => cluster.task(*id).cloned().map(Change::Task),
         Key::Deployment(id) => cluster.deployment(*id).cloned().map(Change::Deployment),
         Key::Receipt(key) => cluster.receipt(key).cloned().map(Change::Receipt),
+        Key::User(name) => cluster.user(name).cloned().map(Change::User),
+        Key::ApiToken(id) => cluster.api_token(*id).cloned().map(Change::ApiToken),
     }
 }

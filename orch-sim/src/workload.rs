@@ -166,7 +166,7 @@ impl Wish {
 
 fn user(subject: &str, role: Role) -> Principal {
     let subject = subject.parse().expect("a subject");
-    Principal::User(UserIdentity { subject, grants: Grants::cluster(role) })
+    Principal::User(UserIdentity::new(subject, Grants::cluster(role)))
 }
 
 /// What is known of the nodes; nothing where even that is refused.

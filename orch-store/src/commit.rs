@@ -7,8 +7,8 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Statemen
 use crate::engine::Engine;
 use crate::error::{SqlFailure, not_written};
 use crate::row::{
-    audit, credential, deployment, enrollment_token, event, namespace, node, receipt, service,
-    service_revision, task, values,
+    api_token, audit, credential, deployment, enrollment_token, event, namespace, node, receipt, service,
+    service_revision, task, user, values,
 };
 use crate::statement::{chunks, delete, insert, raw, upsert};
 
@@ -30,6 +30,8 @@ pub(crate) struct Work {
     tasks: Table,
     deployments: Table,
     receipts: Table,
+    users: Table,
+    api_tokens: Table,
     events: Vec<Vec<Value>>,
     audit: Vec<Vec<Value>>,
 }
@@ -62,6 +64,8 @@ impl Work {
             tasks: Table::default(),
             deployments: Table::default(),
             receipts: Table::default(),
+            users: Table::default(),
+            api_tokens: Table::default(),
             events: Vec::new(),
             audit: Vec::new(),
         };
@@ -85,6 +89,8 @@ impl Work {
                 Change::Task(row) => self.tasks.put.push(values(task::Model::of(row)?)),
                 Change::Deployment(row) => self.deployments.put.push(values(deployment::Model::of(row)?)),
                 Change::Receipt(row) => self.receipts.put.push(values(receipt::Model::of(row)?)),
+                Change::User(row) => self.users.put.push(values(user::Model::of(row)?)),
+                Change::ApiToken(row) => self.api_tokens.put.push(values(api_token::Model::of(row)?)),
                 Change::Remove(key) => self.remove(key),
             }
         }
@@ -113,6 +119,8 @@ impl Work {
             Key::Task(id) => self.tasks.remove.push(one(id.to_string())),
             Key::Deployment(id) => self.deployments.remove.push(one(id.to_string())),
             Key::Receipt(key) => self.receipts.remove.push(receipt::key(key).map(Value::from).to_vec()),
+            Key::User(name) => self.users.remove.push(one(name.to_string())),
+            Key::ApiToken(id) => self.api_tokens.remove.push(one(id.to_string())),
         }
     }
 
@@ -128,6 +136,8 @@ impl Work {
             &self.tasks,
             &self.deployments,
             &self.receipts,
+            &self.users,
+            &self.api_tokens,
         ];
         let state: usize = tables.iter().map(|table| table.put.len() + table.remove.len()).sum();
         state + self.events.len() + self.audit.len()
@@ -143,6 +153,8 @@ impl Work {
         self.tasks.write::<task::Entity>(to).await?;
         self.deployments.write::<deployment::Entity>(to).await?;
         self.receipts.write::<receipt::Entity>(to).await?;
+        self.users.write::<user::Entity>(to).await?;
+        self.api_tokens.write::<api_token::Entity>(to).await?;
         in_chunks(to, self.events, insert::<event::Entity>).await?;
         in_chunks(to, self.audit, insert::<audit::Entity>).await
     }

@@ -9,8 +9,8 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Value};
 use crate::engine::Engine;
 use crate::error::{SqlFailure, Unreadable, corrupt};
 use crate::row::{
-    Document, credential, deployment, enrollment_token, namespace, node, receipt, service, service_revision,
-    task,
+    Document, api_token, credential, deployment, enrollment_token, namespace, node, receipt, service,
+    service_revision, task, user,
 };
 use crate::statement::raw;
 
@@ -42,6 +42,8 @@ pub(crate) async fn open(
     read_table::<task::Entity>(engine, &transaction, &mut rows).await?;
     read_table::<deployment::Entity>(engine, &transaction, &mut rows).await?;
     read_table::<receipt::Entity>(engine, &transaction, &mut rows).await?;
+    read_table::<user::Entity>(engine, &transaction, &mut rows).await?;
+    read_table::<api_token::Entity>(engine, &transaction, &mut rows).await?;
     transaction.commit().await.map_err(failed)?;
     Ok((Epoch(epoch), Image { cluster, revision: Revision(seq), rows }))
 }

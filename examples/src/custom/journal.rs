@@ -10,9 +10,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use orch_core::cluster::{Change, Key, NamespaceRecord, Revision, Transaction};
 use orch_core::deployment::Deployment;
-use orch_core::id::{ClusterId, DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
+use orch_core::id::{ApiTokenId, ClusterId, DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
 use orch_core::identity::{EnrollmentToken, NodeCredential};
-use orch_core::name::Namespace;
+use orch_core::name::{Namespace, Subject};
 use orch_core::node::Node;
 use orch_core::record::{AuditRecord, Event, Receipt, ReceiptKey};
 use orch_core::service::{Service, ServiceRevision, Version};
@@ -21,6 +21,7 @@ use orch_core::store::{
 };
 use orch_core::task::Task;
 use orch_core::time::Timestamp;
+use orch_core::user::{ApiToken, User};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::sync::Mutex;
@@ -65,6 +66,8 @@ enum Row {
     Task(Arc<Task>),
     Deployment(Arc<Deployment>),
     Receipt(Arc<Receipt>),
+    User(Arc<User>),
+    ApiToken(Arc<ApiToken>),
     NoNamespace(Namespace),
     NoNode(NodeId),
     NoCredential(NodeId),
@@ -74,6 +77,8 @@ enum Row {
     NoTask(TaskId),
     NoDeployment(DeploymentId),
     NoReceipt(ReceiptKey),
+    NoUser(Subject),
+    NoApiToken(ApiTokenId),
 }
 
 impl JournalStore {
@@ -231,6 +236,8 @@ impl From<&Change> for Row {
             Change::Task(row) => Self::Task(row.clone()),
             Change::Deployment(row) => Self::Deployment(row.clone()),
             Change::Receipt(row) => Self::Receipt(row.clone()),
+            Change::User(row) => Self::User(row.clone()),
+            Change::ApiToken(row) => Self::ApiToken(row.clone()),
             Change::Remove(key) => match key.clone() {
                 Key::Namespace(name) => Self::NoNamespace(name),
                 Key::Node(id) => Self::NoNode(id),
@@ -241,6 +248,8 @@ impl From<&Change> for Row {
                 Key::Task(id) => Self::NoTask(id),
                 Key::Deployment(id) => Self::NoDeployment(id),
                 Key::Receipt(key) => Self::NoReceipt(key),
+                Key::User(name) => Self::NoUser(name),
+                Key::ApiToken(id) => Self::NoApiToken(id),
             },
         }
     }
@@ -258,6 +267,8 @@ impl From<Row> for Change {
             Row::Task(row) => Self::Task(row),
             Row::Deployment(row) => Self::Deployment(row),
             Row::Receipt(row) => Self::Receipt(row),
+            Row::User(row) => Self::User(row),
+            Row::ApiToken(row) => Self::ApiToken(row),
             Row::NoNamespace(name) => Self::Remove(Key::Namespace(name)),
             Row::NoNode(id) => Self::Remove(Key::Node(id)),
             Row::NoCredential(node) => Self::Remove(Key::Credential(node)),
@@ -267,6 +278,8 @@ impl From<Row> for Change {
             Row::NoTask(id) => Self::Remove(Key::Task(id)),
             Row::NoDeployment(id) => Self::Remove(Key::Deployment(id)),
             Row::NoReceipt(key) => Self::Remove(Key::Receipt(key)),
+            Row::NoUser(name) => Self::Remove(Key::User(name)),
+            Row::NoApiToken(id) => Self::Remove(Key::ApiToken(id)),
         }
     }
 }

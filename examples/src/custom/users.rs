@@ -45,7 +45,7 @@ fn user(line: &str) -> Option<(Vec<u8>, UserIdentity)> {
         None => Grants::cluster(role),
         Some(namespace) => Grants { cluster: None, namespaces: [(namespace.parse().ok()?, role)].into() },
     };
-    words.next().is_none().then_some((key, UserIdentity { subject, grants }))
+    words.next().is_none().then_some((key, UserIdentity::new(subject, grants)))
 }
 
 #[async_trait]

@@ -118,7 +118,7 @@ impl JwtUsers {
         } else {
             Grants::cluster(self.users.role(&subject).ok_or("the token's subject is not one of the users")?)
         };
-        Ok(UserIdentity { subject, grants })
+        Ok(UserIdentity::new(subject, grants).issued_at(claims.issued_at()))
     }
 }
 
@@ -156,6 +156,6 @@ pub struct NoUserAuth;
 #[async_trait]
 impl UserAuthenticator for NoUserAuth {
     async fn authenticate(&self, _: &UserProof) -> Result<UserIdentity, AuthError> {
-        Ok(UserIdentity { subject: Subject::anonymous(), grants: Grants::cluster(Role::Admin) })
+        Ok(UserIdentity::new(Subject::anonymous(), Grants::cluster(Role::Admin)))
     }
 }

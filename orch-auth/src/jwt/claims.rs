@@ -63,6 +63,16 @@ impl Claims {
         sub.parse().map_err(|_| "the token has no usable `sub`".to_owned())
     }
 
+    /// When the token was issued, to the second; `None`: it does not say.
+    pub(crate) fn issued_at(&self) -> Option<Timestamp> {
+        let micros = self.iat.filter(|iat| iat.is_finite())? * 1e6;
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a time out of range is the first or last there is"
+        )]
+        Some(Timestamp::from_micros(micros as i64))
+    }
+
     /// `exp` is refused from that second on, `late` later; `nbf` and `iat` may be ahead by `early`. The texts say by how much
     /// clocks differ.
     pub(crate) fn check_time(

@@ -154,7 +154,7 @@ impl OidcUsers {
         } else {
             Grants::cluster(self.users.role(&subject).ok_or("the token's subject is not one of the users")?)
         };
-        Ok(UserIdentity { subject, grants })
+        Ok(UserIdentity::new(subject, grants).issued_at(claims.issued_at()))
     }
 }
 

@@ -4,6 +4,7 @@
 //! time; 130 interrupted.
 
 mod audit;
+mod auth;
 mod completion;
 mod delete;
 mod deploy;
@@ -29,6 +30,7 @@ mod scale;
 mod service;
 mod stats;
 mod token;
+mod user;
 mod validate;
 mod version;
 mod wait;
@@ -109,6 +111,12 @@ enum Verb {
     /// Look after namespaces
     #[command(subcommand)]
     Namespace(namespace::Verb),
+    /// Look after users and the API tokens of service accounts
+    #[command(subcommand)]
+    User(user::Verb),
+    /// What you may
+    #[command(subcommand)]
+    Auth(auth::Verb),
     /// Make tokens for users
     #[command(subcommand)]
     Token(token::Verb),
@@ -186,6 +194,8 @@ fn dispatch(cli: Cli, out: &Output) -> Result<(), CliError> {
             Verb::Audit(args) => audit::run(&client()?, &args, out).await,
             Verb::Node(verb) => node::run(&client()?, &verb, out).await,
             Verb::Namespace(verb) => namespace::run(&client()?, &verb, out).await,
+            Verb::User(verb) => user::run(&client()?, &verb, out).await,
+            Verb::Auth(verb) => auth::run(&client()?, &verb, out).await,
             Verb::Whoami => whoami::run(&client()?, out).await,
             Verb::Validate(_) | Verb::Token(_) | Verb::Completion(_) | Verb::Man(_) => {
                 unreachable!("answered above")

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Force, agent, apply, audit, deployment, discovery, enrollment, event, exec, history, logs, namespace,
-    node, openapi, plan, rebalance, service, stats, task, version, why,
+    node, openapi, plan, rebalance, service, stats, task, user, version, why,
 };
 use crate::identity::Action;
 
@@ -200,6 +200,8 @@ endpoints! {
     GetOpenApi = Get "/v1/openapi.json", User(A::ReadVersion), (Nothing, Nothing) => 200 openapi::Document, Prompt;
     /// Who one is.
     GetWhoAmI = Get "/v1/whoami", User(A::ReadVersion), (Nothing, Nothing) => 200 version::WhoAmI, Prompt;
+    /// Whether one may do something, in the namespace of the request.
+    GetAccess = Get "/v1/access", User(A::ReadVersion), (user::AccessQuery, Nothing) => 200 user::AccessAnswer, Prompt;
 
     /// All nodes, by id.
     ListNodes = Get "/v1/nodes", User(A::ReadNodes), (Nothing, Nothing) => 200 node::NodesAnswer, Prompt;
@@ -301,6 +303,29 @@ endpoints! {
     ListNamespaces = Get "/v1/namespaces", User(A::ManageNamespaces), (Nothing, Nothing) => 200 namespace::NamespacesAnswer, Prompt;
     /// Deletes an empty namespace.
     DeleteNamespace = Delete "/v1/namespaces/{name}", User(A::ManageNamespaces), (Nothing, Nothing) => 204 Nothing, Prompt;
+
+    /// All users that the cluster knows, by name.
+    ListUsers = Get "/v1/users", User(A::ManageUsers), (Nothing, Nothing) => 200 user::UsersAnswer, Prompt;
+    /// Adds a user.
+    CreateUser = Post "/v1/users", User(A::ManageUsers), (Nothing, user::UserRequest) => 201 user::UserAnswer, Prompt;
+    /// One user.
+    GetUser = Get "/v1/users/{name}", User(A::ManageUsers), (Nothing, Nothing) => 200 user::UserAnswer, Prompt;
+    /// Changes what a user may. Nobody changes his own role.
+    SetUserRole = Put "/v1/users/{name}/role", User(A::ManageUsers), (Nothing, user::RoleRequest) => 200 user::UserAnswer, Prompt;
+    /// Refuses a user from the next request on, open streams included, and takes back all that was issued to him. Idempotent.
+    DisableUser = Post "/v1/users/{name}/disable", User(A::ManageUsers), (Nothing, Nothing) => 200 user::UserAnswer, Prompt;
+    /// Lets a disabled user in again, by what is issued from now on. Idempotent.
+    EnableUser = Post "/v1/users/{name}/enable", User(A::ManageUsers), (Nothing, Nothing) => 200 user::UserAnswer, Prompt;
+    /// Takes back what was issued to a user before this instant.
+    RevokeUserTokens = Post "/v1/users/{name}/revoke-tokens", User(A::ManageUsers), (Nothing, Nothing) => 200 user::UserAnswer, Prompt;
+    /// Forgets a user, and takes back all that was issued to him.
+    RemoveUser = Delete "/v1/users/{name}", User(A::ManageUsers), (Nothing, Nothing) => 204 Nothing, Prompt;
+    /// The API tokens of a user, by name, without what is to be shown.
+    ListApiTokens = Get "/v1/users/{name}/tokens", User(A::ManageUsers), (Nothing, Nothing) => 200 user::ApiTokensAnswer, Prompt;
+    /// Makes an API token for a service account, and shows it this once. A repetition makes another and voids the first.
+    CreateApiToken = Post "/v1/users/{name}/tokens", User(A::ManageUsers), (Nothing, user::ApiTokenRequest) => 201 user::ApiTokenMade, Prompt;
+    /// Ends an API token.
+    RevokeApiToken = Delete "/v1/users/{name}/tokens/{token}", User(A::ManageUsers), (Nothing, Nothing) => 204 Nothing, Prompt;
 
     /// A challenge to sign with a node key.
     AgentChallenge = Post "/v1/agent/challenge", Registration, (Nothing, agent::ChallengeRequest) => 200 crate::identity::Challenge, Prompt;

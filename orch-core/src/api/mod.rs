@@ -31,6 +31,7 @@ pub mod stats;
 pub mod strict;
 pub mod task;
 pub mod time;
+pub mod user;
 pub mod version;
 pub mod why;
 mod word;

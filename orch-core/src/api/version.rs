@@ -68,7 +68,7 @@ impl WhoAmI {
     /// What a principal is in a namespace; nodes and the control plane itself have no roles.
     #[must_use]
     pub fn of(principal: &Principal, namespace: &Namespace) -> Self {
-        let Principal::User(UserIdentity { subject, grants }) = principal else { return Self::default() };
+        let Principal::User(UserIdentity { subject, grants, .. }) = principal else { return Self::default() };
         let word = |role: crate::identity::Role| role.as_str().to_owned();
         Self {
             subject: subject.to_string(),

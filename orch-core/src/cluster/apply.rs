@@ -59,6 +59,12 @@ impl Cluster {
             Change::Receipt(row) => {
                 self.receipts.insert(row.key.clone(), Arc::clone(row));
             }
+            Change::User(row) => {
+                self.users.insert(row.name.clone(), Arc::clone(row));
+            }
+            Change::ApiToken(row) => {
+                self.api_tokens.insert(row.id, Arc::clone(row));
+            }
             Change::Remove(key) => self.remove(key),
         }
     }
@@ -126,6 +132,12 @@ impl Cluster {
             }
             Key::Receipt(key) => {
                 self.receipts.remove(key);
+            }
+            Key::User(name) => {
+                self.users.remove(name);
+            }
+            Key::ApiToken(id) => {
+                self.api_tokens.remove(id);
             }
         }
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::deployment::Deployment;
-use crate::id::{DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
+use crate::id::{ApiTokenId, DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
 use crate::identity::{EnrollmentToken, NodeCredential};
-use crate::name::Namespace;
+use crate::name::{Namespace, Subject};
 use crate::node::Node;
 use crate::record::{Receipt, ReceiptKey};
 use crate::service::{Service, ServiceRevision, Version};
 use crate::task::Task;
 use crate::time::Timestamp;
+use crate::user::{ApiToken, User};
 
 /// A namespace as the cluster knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,10 @@ pub enum Change {
     Deployment(Arc<Deployment>),
     /// A request was carried out.
     Receipt(Arc<Receipt>),
+    /// A user is so.
+    User(Arc<User>),
+    /// An API token is.
+    ApiToken(Arc<ApiToken>),
     /// The row is no more.
     Remove(Key),
 }
@@ -69,6 +74,10 @@ pub enum Key {
     Deployment(DeploymentId),
     /// A receipt.
     Receipt(ReceiptKey),
+    /// A user.
+    User(Subject),
+    /// An API token.
+    ApiToken(ApiTokenId),
 }
 
 impl Change {
@@ -85,6 +94,8 @@ impl Change {
             Self::Task(row) => Key::Task(row.id),
             Self::Deployment(row) => Key::Deployment(row.id),
             Self::Receipt(row) => Key::Receipt(row.key.clone()),
+            Self::User(row) => Key::User(row.name.clone()),
+            Self::ApiToken(row) => Key::ApiToken(row.id),
             Self::Remove(key) => key.clone(),
         }
     }
@@ -97,7 +108,7 @@ macro_rules! from_row {
         }
     )*};
 }
-from_row!(Node, EnrollmentToken, Service, ServiceRevision, Task, Deployment, Receipt);
+from_row!(Node, EnrollmentToken, Service, ServiceRevision, Task, Deployment, Receipt, User, ApiToken);
 
 impl From<NodeCredential> for Change {
     fn from(row: NodeCredential) -> Self {

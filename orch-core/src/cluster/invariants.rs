@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::index::{Index, NodeUsage};
 use super::{Cluster, Key};
 use crate::deployment::Deployment;
-use crate::id::{DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
+use crate::id::{ApiTokenId, DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
 use crate::identity::{EnrollmentToken, NodeCredential};
 use crate::node::{Node, NodeStatus};
 use crate::service::{Service, ServiceStatus};
 use crate::task::{Task, TaskStatus};
+use crate::user::{ApiToken, User, UserKind, UserStatus};
 
 /// Holds an image against every invariant.
 ///
@@ -38,6 +39,9 @@ pub fn check(cluster: &Cluster) -> Result<(), Vec<String>> {
     }
     for deployment in cluster.deployments() {
         deployment_holds(deployment, &mut wrong);
+    }
+    for token in cluster.api_tokens() {
+        api_token_holds(cluster, token, &mut wrong);
     }
     index_is_true(cluster, &mut wrong);
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
@@ -81,6 +85,9 @@ pub fn check_rows<'k>(cluster: &Cluster, rows: impl IntoIterator<Item = &'k Key>
     for deployment in around.deployments.into_iter().filter_map(|id| cluster.deployment(id)) {
         deployment_holds(deployment, &mut wrong);
     }
+    for token in around.api_tokens.into_iter().filter_map(|id| cluster.api_token(id)) {
+        api_token_holds(cluster, token, &mut wrong);
+    }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
@@ -93,6 +100,7 @@ struct Around {
     services: BTreeSet<ServiceId>,
     tasks: BTreeSet<TaskId>,
     deployments: BTreeSet<DeploymentId>,
+    api_tokens: BTreeSet<ApiTokenId>,
 }
 
 impl Around {
@@ -126,7 +134,20 @@ impl Around {
             }
             Key::EnrollmentToken(token) => drop(self.tokens.insert(*token)),
             Key::Receipt(_) => {}
+            Key::User(name) => self.api_tokens.extend(cluster.api_tokens_of(name).map(|token| token.id)),
+            Key::ApiToken(token) => drop(self.api_tokens.insert(*token)),
         }
+    }
+}
+
+fn api_token_holds(cluster: &Cluster, token: &ApiToken, wrong: &mut Vec<String>) {
+    let stands = |user: &User| {
+        user.status == UserStatus::Active
+            && user.kind == UserKind::ServiceAccount
+            && user.accepts(Some(token.created_at))
+    };
+    if !cluster.user(&token.user).is_some_and(|user| stands(user)) {
+        wrong.push(format!("token {} is of a user for whom none is good", token.id));
     }
 }
 

@@ -22,13 +22,14 @@ pub use index::{Index, NodeUsage};
 pub use transaction::{Committed, Transaction, fold};
 
 use crate::deployment::Deployment;
-use crate::id::{ClusterId, DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
+use crate::id::{ApiTokenId, ClusterId, DeploymentId, EnrollmentTokenId, NodeId, ServiceId, TaskId};
 use crate::identity::{EnrollmentToken, NodeCredential};
-use crate::name::{Namespace, NodeName, ServiceName};
+use crate::name::{Namespace, NodeName, ServiceName, Subject};
 use crate::node::Node;
 use crate::record::{Receipt, ReceiptKey};
 use crate::service::{Service, ServiceRevision, Version};
 use crate::task::Task;
+use crate::user::{ApiToken, User};
 
 /// A place in the cluster's history: how many transactions led here. Gapless.
 #[derive(
@@ -65,6 +66,8 @@ pub struct Cluster {
     tasks: OrdMap<TaskId, Arc<Task>>,
     deployments: OrdMap<DeploymentId, Arc<Deployment>>,
     receipts: OrdMap<ReceiptKey, Arc<Receipt>>,
+    users: OrdMap<Subject, Arc<User>>,
+    api_tokens: OrdMap<ApiTokenId, Arc<ApiToken>>,
     index: Index,
 }
 
@@ -84,6 +87,8 @@ impl Cluster {
             tasks: OrdMap::new(),
             deployments: OrdMap::new(),
             receipts: OrdMap::new(),
+            users: OrdMap::new(),
+            api_tokens: OrdMap::new(),
             index: Index::default(),
         }
     }
@@ -272,6 +277,33 @@ impl Cluster {
         self.receipts.values()
     }
 
+    /// A user by name, removed ones included.
+    #[must_use]
+    pub fn user(&self, name: &Subject) -> Option<&Arc<User>> {
+        self.users.get(name)
+    }
+
+    /// All users, by name, removed ones included.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.users.values()
+    }
+
+    /// An API token by id.
+    #[must_use]
+    pub fn api_token(&self, id: ApiTokenId) -> Option<&Arc<ApiToken>> {
+        self.api_tokens.get(&id)
+    }
+
+    /// All API tokens, by id.
+    pub fn api_tokens(&self) -> impl Iterator<Item = &Arc<ApiToken>> {
+        self.api_tokens.values()
+    }
+
+    /// The API tokens of a user, by id.
+    pub fn api_tokens_of<'a>(&'a self, user: &'a Subject) -> impl Iterator<Item = &'a Arc<ApiToken>> {
+        self.api_tokens.values().filter(move |token| token.user == *user)
+    }
+
     /// Every row, as changes: what a new store or a copy of this image is made from.
     pub fn rows(&self) -> impl Iterator<Item = Change> + '_ {
         let namespaces = self.namespaces.values().cloned().map(Change::Namespace);
@@ -283,6 +315,8 @@ impl Cluster {
         let tasks = self.tasks.values().cloned().map(Change::Task);
         let deployments = self.deployments.values().cloned().map(Change::Deployment);
         let receipts = self.receipts.values().cloned().map(Change::Receipt);
+        let users = self.users.values().cloned().map(Change::User);
+        let api_tokens = self.api_tokens.values().cloned().map(Change::ApiToken);
         namespaces
             .chain(nodes)
             .chain(credentials)
@@ -292,5 +326,7 @@ impl Cluster {
             .chain(tasks)
             .chain(deployments)
             .chain(receipts)
+            .chain(users)
+            .chain(api_tokens)
     }
 }

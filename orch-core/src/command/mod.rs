@@ -1,6 +1,7 @@
 //! Commands: what may be asked, and what follows. One file each: fields, action, decision, tests.
 
 pub mod abort_rollout;
+pub mod api_token;
 pub mod apply_service;
 pub mod approve_node_key;
 pub mod continue_rollout;
@@ -26,6 +27,7 @@ pub mod restart_service;
 pub mod roll_back;
 pub mod roll_out;
 pub mod scale_service;
+pub mod user;
 
 mod endings;
 mod journal;
@@ -34,6 +36,8 @@ mod standing;
 mod versions;
 
 pub use abort_rollout::AbortRollout;
+pub(crate) use api_token::NoteTokenUse;
+pub use api_token::{CreateApiToken, RevokeApiToken};
 pub use apply_service::{Applied, ApplyService};
 pub use approve_node_key::ApproveNodeKey;
 pub use continue_rollout::ContinueRollout;
@@ -58,6 +62,7 @@ pub use restart_service::RestartService;
 pub use roll_back::RollBack;
 pub use roll_out::RollOut;
 pub use scale_service::ScaleService;
+pub use user::{CreateUser, DisableUser, EnableUser, RemoveUser, RevokeUserTokens, SetUserRole};
 
 use crate::cluster::{Cluster, Revision, Transaction};
 use crate::id::IdStream;

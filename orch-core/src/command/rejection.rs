@@ -110,7 +110,8 @@ pub enum Rejection {
     /// The request was carried out before, and what it made is gone.
     #[error("this request was carried out before; what it made is gone")]
     AlreadyDone,
-    /// The principal no longer stands: the node was revoked or reset, or its registration replaced.
+    /// The principal no longer stands: the node was revoked or reset, or its registration replaced; the user was disabled, or
+    /// his token taken back.
     #[error("{0}")]
     Unauthorized(Unauthorized),
     /// The permit does not reach the target.
@@ -118,7 +119,7 @@ pub enum Rejection {
     Forbidden(String),
 }
 
-/// Why a node is not taken for who it says it is. To strangers all of these are one answer.
+/// Why a node or user is not taken for who it says it is. To strangers all of these are one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthorized {
     /// Not a credential that is or was good, or no proof of the key, or no token.
@@ -139,6 +140,12 @@ pub enum Unauthorized {
     /// Another agent heartbeats as this node.
     #[error("another agent is active as this node")]
     NodeActive,
+    /// The user may not come in.
+    #[error("the user is disabled")]
+    UserDisabled,
+    /// What the user showed was taken back.
+    #[error("the token was revoked")]
+    TokenRevoked,
 }
 
 impl Rejection {
@@ -162,7 +169,9 @@ impl Rejection {
                 "conflict"
             }
             Self::Unauthorized(reason) => match reason {
-                Unauthorized::Unknown => "unauthorized",
+                Unauthorized::Unknown | Unauthorized::UserDisabled | Unauthorized::TokenRevoked => {
+                    "unauthorized"
+                }
                 Unauthorized::CredentialExpired => "credential_expired",
                 Unauthorized::CredentialSuperseded => "credential_superseded",
                 Unauthorized::NodeReset => "node_reset",

@@ -1,10 +1,12 @@
-//! Whether a node may act, as far as the state says: by the credential that it shows, and again after every wait.
+//! Whether a node or a user may act, as far as the state says: by what it shows, and again after every wait.
 
+use super::ClusterPolicy;
 use crate::cluster::Cluster;
 use crate::command::rejection::Unauthorized;
-use crate::identity::{NodePrincipal, Recognised, Verdict};
+use crate::identity::{NodePrincipal, Recognised, UserIdentity, Verdict};
 use crate::node::{Incarnation, NodeStatus};
 use crate::time::Timestamp;
+use crate::user::UserStatus;
 
 /// A node that may act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,4 +70,23 @@ pub(super) fn stands(cluster: &Cluster, principal: &NodePrincipal) -> Result<(),
         return Err(Unauthorized::NodeReset);
     }
     Ok(())
+}
+
+/// Whether the user is not disabled, and what he showed was not taken back. Where the settings list the users, only the latter
+/// is the state's to say.
+pub(super) fn user_stands(
+    cluster: &Cluster,
+    policy: &ClusterPolicy,
+    identity: &UserIdentity,
+) -> Result<(), Unauthorized> {
+    if identity.token.is_some_and(|token| cluster.api_token(token).is_none()) {
+        return Err(Unauthorized::TokenRevoked);
+    }
+    match cluster.user(&identity.subject) {
+        Some(user) if user.status == UserStatus::Disabled && !policy.users_are_listed => {
+            Err(Unauthorized::UserDisabled)
+        }
+        Some(user) if !user.accepts(identity.issued_at) => Err(Unauthorized::TokenRevoked),
+        _ => Ok(()),
+    }
 }

@@ -180,11 +180,12 @@ fn decide<C: Command>(
     head: &Cluster,
     ctx: &mut Ctx<'_>,
 ) -> Result<Decision<C::Output>, Rejection> {
-    if C::ACTION == Action::ActAsNode
-        && let Principal::Node(node) = ctx.principal
-    {
-        authority::stands(head, node).map_err(Rejection::Unauthorized)?;
+    match ctx.principal {
+        Principal::Node(node) if C::ACTION == Action::ActAsNode => authority::stands(head, node),
+        Principal::User(user) => authority::user_stands(head, ctx.policy, user),
+        Principal::Node(_) | Principal::System(_) => Ok(()),
     }
+    .map_err(Rejection::Unauthorized)?;
     let known = receipt.as_ref().and_then(|(key, _)| head.receipt(key));
     let mut decision = match known.filter(|known| ctx.now.since(known.at) < RECEIPT_LIFE) {
         Some(known) if receipt.as_ref().is_some_and(|(_, digest)| *digest != known.digest) => {

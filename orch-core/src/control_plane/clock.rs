@@ -82,6 +82,8 @@ pub(super) fn newest(rows: &[Change]) -> Timestamp {
             Change::Task(row) => row.updated_at,
             Change::Deployment(row) => row.updated_at,
             Change::Receipt(row) => row.at,
+            Change::User(row) => row.updated_at,
+            Change::ApiToken(row) => row.created_at,
             Change::Remove(_) => Timestamp::ZERO,
         })
         .max()

@@ -85,6 +85,8 @@ impl Dirty {
                 | Change::Credential(_)
                 | Change::EnrollmentToken(_)
                 | Change::Receipt(_)
+                | Change::User(_)
+                | Change::ApiToken(_)
                 | Change::Remove(_) => {}
             }
         }

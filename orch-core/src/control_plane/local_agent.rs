@@ -351,7 +351,7 @@ impl From<crate::command::rejection::Unauthorized> for AgentApiError {
     fn from(why: crate::command::rejection::Unauthorized) -> Self {
         use crate::command::rejection::Unauthorized as Why;
         match why {
-            Why::Unknown => Self::Unauthorized,
+            Why::Unknown | Why::UserDisabled | Why::TokenRevoked => Self::Unauthorized,
             Why::CredentialExpired => Self::CredentialExpired,
             Why::CredentialSuperseded => Self::CredentialSuperseded,
             Why::NodeReset => Self::NodeReset,

@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::command::{Command, ExecuteError};
 use crate::env::{EnvExt as _, SharedEnv};
 use crate::id::{IdStream, ServiceId};
-use crate::identity::{self, AuthError, Authorized, Denied, Permit, Principal, Scope, UserProof};
+use crate::identity::{self, Action, Authorized, Denied, Permit, Principal, Scope};
 use crate::reconcile::Held;
 use crate::store::{Store, StoreError};
 use crate::time::Timestamp;
@@ -49,6 +49,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod users;
 mod writer;
 
 pub use enrollment::TokenRequest;
@@ -60,6 +61,7 @@ pub use logs::LogsError;
 pub use parts::{AgentConnection, Builder, NoSecrets, Parts, RequestOptions, StartError};
 pub use policy::ClusterPolicy;
 pub use stats::StatsError;
+pub use users::UserChanges;
 
 /// A running control plane. Clones are handles on the same one; it ends by [`ControlPlane::shutdown`], or with the last.
 #[derive(Clone)]
@@ -103,6 +105,7 @@ impl ControlPlane {
             published,
             health: health::HealthCell::new(),
             streams: streams::Streams::default(),
+            token_uses: users::TokenUses::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -159,20 +162,20 @@ impl ControlPlane {
         self.execute(Permit::system("server"), own::InsecureStart { ways }).await
     }
 
-    /// Who a user is.
-    ///
-    /// # Errors
-    /// Nobody we let in.
-    pub async fn authenticate(&self, proof: &UserProof) -> Result<Principal, AuthError> {
-        self.shared().parts.users.authenticate(proof).await.map(Principal::User)
-    }
-
     /// Whether a principal may do something: the proof that [`ControlPlane::execute`] and [`ControlPlane::read`] take.
     ///
     /// # Errors
     /// It may not.
     pub fn authorize<C: Authorized>(&self, principal: Principal, scope: Scope) -> Result<Permit<C>, Denied> {
         identity::authorize(self.shared().parts.authorizer.as_ref(), principal, scope)
+    }
+
+    /// Whether a principal may do something, by the same authorizer, without a permit for it.
+    ///
+    /// # Errors
+    /// It may not; with what would be needed.
+    pub fn may(&self, principal: &Principal, action: Action, scope: &Scope) -> Result<(), Denied> {
+        self.shared().parts.authorizer.allows(principal, action, scope)
     }
 
     /// What can be read under a permit.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{ClusterPolicy, ControlPlane};
 use crate::env::SharedEnv;
 use crate::identity::{
-    Authorizer, CredentialIssuer, CredentialValidator, Enrollment, PeerCertificate, RequestContext,
-    UserAuthenticator,
+    ApiTokens, Authorizer, CredentialIssuer, CredentialValidator, Enrollment, PeerCertificate,
+    RequestContext, UserAuthenticator,
 };
 use crate::name::{IdempotencyKey, Namespace, SecretName};
 use crate::record::RequestDigest;
@@ -23,6 +23,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Who users are.
     pub users: Arc<dyn UserAuthenticator>,
+    /// Makes and reads API tokens of service accounts; `None`: there are none.
+    pub api_tokens: Option<Arc<dyn ApiTokens>>,
     /// What they may.
     pub authorizer: Arc<dyn Authorizer>,
     /// Makes node credentials.
@@ -66,6 +68,7 @@ pub struct Builder {
     env: SharedEnv,
     store: Arc<dyn Store>,
     users: Option<Arc<dyn UserAuthenticator>>,
+    api_tokens: Option<Arc<dyn ApiTokens>>,
     authorizer: Option<Arc<dyn Authorizer>>,
     issuer: Option<Arc<dyn CredentialIssuer>>,
     validator: Option<Arc<dyn CredentialValidator>>,
@@ -103,6 +106,7 @@ impl Builder {
             env,
             store,
             users: None,
+            api_tokens: None,
             authorizer: None,
             issuer: None,
             validator: None,
@@ -116,6 +120,10 @@ impl Builder {
     part! {
         /// Who users are.
         users: UserAuthenticator
+    }
+    part! {
+        /// Makes and reads API tokens of service accounts. Default: there are none.
+        api_tokens: ApiTokens
     }
     part! {
         /// What they may.
@@ -169,6 +177,7 @@ impl Builder {
             env: self.env,
             store: self.store,
             users: need(self.users, "users")?,
+            api_tokens: self.api_tokens,
             authorizer: need(self.authorizer, "authorizer")?,
             issuer: need(self.issuer, "issuer")?,
             validator: need(self.validator, "validator")?,

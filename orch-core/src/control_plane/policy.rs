@@ -52,6 +52,8 @@ pub struct ClusterPolicy {
     pub revoke_on_reuse: bool,
     /// Agents without a node key may register with a token.
     pub allow_keyless_nodes: bool,
+    /// The server's settings list the users: only they count, and the state's users are not to be changed.
+    pub users_are_listed: bool,
     /// Events are kept so long.
     pub keep_events: Duration,
     /// Audit records are kept so long.
@@ -83,6 +85,7 @@ impl Default for ClusterPolicy {
             mass_silence: MassSilence::default(),
             revoke_on_reuse: false,
             allow_keyless_nodes: true,
+            users_are_listed: false,
             keep_events: Duration::from_secs(30 * DAY),
             keep_audit: Duration::from_secs(90 * DAY),
         }

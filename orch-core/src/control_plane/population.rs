@@ -80,6 +80,8 @@ fn places_of(change: &Change) -> Vec<Place> {
         | Change::EnrollmentToken(_)
         | Change::ServiceRevision(_)
         | Change::Receipt(_)
+        | Change::User(_)
+        | Change::ApiToken(_)
         | Change::Remove(_) => Vec::new(),
     }
 }
@@ -94,7 +96,9 @@ fn places_before(before: &Cluster, key: &Key) -> Vec<Place> {
         | Key::Credential(_)
         | Key::EnrollmentToken(_)
         | Key::ServiceRevision(..)
-        | Key::Receipt(_) => None,
+        | Key::Receipt(_)
+        | Key::User(_)
+        | Key::ApiToken(_) => None,
     };
     row.as_ref().map(places_of).unwrap_or_default()
 }

@@ -19,6 +19,8 @@ use crate::reconcile::Held;
 pub(super) struct Published {
     image: watch::Sender<Arc<Cluster>>,
     held: Mutex<BTreeMap<ServiceId, Arc<[Held]>>>,
+    /// Counts the changes of users.
+    users: watch::Sender<u64>,
     pub(super) feed: Feed,
     pub(super) bells: Bells,
 }
@@ -30,6 +32,7 @@ impl Published {
         Self {
             image: watch::Sender::new(Arc::new(cluster)),
             held: Mutex::default(),
+            users: watch::Sender::new(0),
             feed: Feed::new(),
             bells: Bells::default(),
         }
@@ -41,6 +44,11 @@ impl Published {
 
     pub(super) fn watch(&self) -> watch::Receiver<Arc<Cluster>> {
         self.image.subscribe()
+    }
+
+    /// Wakes when something about users changed.
+    pub(super) fn users(&self) -> watch::Receiver<u64> {
+        self.users.subscribe()
     }
 
     pub(super) fn held(&self, service: ServiceId) -> Arc<[Held]> {
@@ -75,6 +83,9 @@ impl Published {
             liveness.set_count(heartbeating(after));
         }
         self.image.send_replace(Arc::new(after.clone()));
+        if changes().any(|change| matches!(change.key(), Key::User(_) | Key::ApiToken(_))) {
+            self.users.send_modify(|count| *count += 1);
+        }
         for change in changes() {
             match change {
                 Change::Remove(Key::Node(node)) => {
@@ -97,6 +108,7 @@ impl Published {
         liveness.set_count(heartbeating(cluster));
         let before = self.image.send_replace(Arc::new(cluster.clone()));
         population::recount(Some(&before), cluster);
+        self.users.send_modify(|count| *count += 1);
         self.bells.ring_all();
         let unseen = cluster.revision().0.saturating_sub(before.revision().0);
         if unseen > 0 {

@@ -49,6 +49,8 @@ queries! {
     ReadNamespaces: ManageNamespaces;
     /// Tokens that admit nodes.
     ReadEnrollmentTokens: ManageEnrollmentTokens;
+    /// Users and their API tokens.
+    ReadUsers: ManageUsers;
 }
 
 impl Query for crate::command::MoveTasks {}

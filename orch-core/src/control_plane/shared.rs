@@ -9,6 +9,7 @@ use super::health::HealthCell;
 use super::liveness::Liveness;
 use super::publish::Published;
 use super::streams::Streams;
+use super::users::TokenUses;
 use crate::time::Timestamp;
 
 pub(super) struct Shared {
@@ -18,6 +19,7 @@ pub(super) struct Shared {
     pub(super) published: Published,
     pub(super) health: HealthCell,
     pub(super) streams: Streams,
+    pub(super) token_uses: TokenUses,
     /// Cancelled: no new work, and whoever waits is answered.
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,

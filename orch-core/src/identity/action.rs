@@ -94,6 +94,8 @@ actions! {
     ReadAudit = "audit.read", Some(Role::Admin), Namespace;
     /// Read, make and delete namespaces.
     ManageNamespaces = "namespace.manage", Some(Role::Admin), Cluster;
+    /// Read, add, change and end users and their API tokens.
+    ManageUsers = "user.manage", Some(Role::Admin), Cluster;
     /// Register as a node.
     RegisterNode = "agent.register", None, Node;
     /// Everything that a registered node asks for: heartbeat, desired set, reports, secrets, streams.

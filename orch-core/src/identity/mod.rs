@@ -12,6 +12,7 @@ pub mod permit;
 pub mod principal;
 pub mod role;
 pub mod server_pin;
+pub mod user_tokens;
 
 pub use action::Action;
 pub use attestation::{Attestation, NodeAttestor, ShownToken};
@@ -32,3 +33,4 @@ pub use permit::{Authorized, Authorizer, Denied, Permit, Scope, authorize};
 pub use principal::{Grants, NodePrincipal, PeerCertificate, Principal, RequestContext, UserIdentity};
 pub use role::Role;
 pub use server_pin::ServerPin;
+pub use user_tokens::{ApiTokens, IssuedApiToken, NotAnApiToken, ShownApiToken};

@@ -1,13 +1,15 @@
 //! Principals: who is asking, once that has been proven.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::Role;
-use crate::id::NodeId;
+use crate::id::{ApiTokenId, NodeId};
 use crate::name::{Namespace, Subject};
 use crate::node::Incarnation;
+use crate::time::Timestamp;
 
 /// Who is asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +23,32 @@ pub enum Principal {
 }
 
 /// A user, once authenticated.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserIdentity {
     /// Who.
     pub subject: Subject,
     /// What it may.
     pub grants: Grants,
+    /// When what was shown was issued; `None`: it does not say.
+    pub issued_at: Option<Timestamp>,
+    /// The API token that was shown.
+    pub token: Option<ApiTokenId>,
+}
+
+impl UserIdentity {
+    /// By something that does not say when it was issued.
+    #[must_use]
+    pub const fn new(subject: Subject, grants: Grants) -> Self {
+        Self { subject, grants, issued_at: None, token: None }
+    }
+
+    /// By something that was issued then.
+    #[must_use]
+    pub const fn issued_at(mut self, at: Option<Timestamp>) -> Self {
+        self.issued_at = at;
+        self
+    }
 }
 
 /// Roles of a user.
@@ -45,10 +67,25 @@ impl Grants {
         Self { cluster: Some(role), namespaces: BTreeMap::new() }
     }
 
+    /// Whether nothing is granted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cluster.is_none() && self.namespaces.is_empty()
+    }
+
     /// The highest role that holds in a namespace.
     #[must_use]
     pub fn in_namespace(&self, namespace: &Namespace) -> Option<Role> {
         self.cluster.max(self.namespaces.get(namespace).copied())
+    }
+}
+
+/// `operator`, or `viewer, team-a: admin`.
+impl fmt::Display for Grants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cluster = self.cluster.iter().map(ToString::to_string);
+        let namespaces = self.namespaces.iter().map(|(name, role)| format!("{name}: {role}"));
+        f.write_str(&cluster.chain(namespaces).collect::<Vec<_>>().join(", "))
     }
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use crate::cluster::{Cluster, Transaction, invariants};
-use crate::command::{Command, Ctx, RegisterNode, Rejection, ReportTasks};
+use crate::command::{Command, Ctx, Decision, RegisterNode, Rejection, ReportTasks};
 use crate::control_plane::ClusterPolicy;
 use crate::deployment::RolloutPolicy;
 use crate::id::{IdStream, NodeId, ServiceId, TaskId};
@@ -98,6 +98,25 @@ impl World {
         scope: &Scope,
         command: C,
     ) -> Result<C::Output, Rejection> {
+        self.decide(principal, scope, |cluster, ctx| command.decide(cluster, ctx))
+    }
+
+    /// Decides the repetition of a request that made `object`, as the control plane itself, and applies what follows.
+    ///
+    /// # Errors
+    /// The command is rejected; nothing changed.
+    pub fn repeat<C: Command>(&mut self, command: C, object: &str) -> Result<C::Output, Rejection> {
+        self.decide(&Principal::System("test"), &Scope::Cluster, |cluster, ctx| {
+            command.repeat(cluster, object, ctx)
+        })
+    }
+
+    fn decide<T>(
+        &mut self,
+        principal: &Principal,
+        scope: &Scope,
+        decide: impl FnOnce(&Cluster, &mut Ctx<'_>) -> Result<Decision<T>, Rejection>,
+    ) -> Result<T, Rejection> {
         let request = RequestContext::default();
         let mut ctx = Ctx {
             now: self.now,
@@ -109,7 +128,7 @@ impl World {
             request: &request,
             policy: &self.policy,
         };
-        let decision = command.decide(&self.cluster, &mut ctx)?;
+        let decision = decide(&self.cluster, &mut ctx)?;
         self.apply(decision.transaction);
         Ok(decision.output)
     }

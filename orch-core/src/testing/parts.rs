@@ -47,7 +47,7 @@ impl UserAuthenticator for PlainUsers {
         let refused = || AuthError::Refused("expected `subject:role`".to_owned());
         let (subject, role) = token.expose().split_once(':').ok_or_else(refused)?;
         let role: Role = role.parse().map_err(|_| refused())?;
-        Ok(UserIdentity { subject: subject.parse().map_err(|_| refused())?, grants: Grants::cluster(role) })
+        Ok(UserIdentity::new(subject.parse().map_err(|_| refused())?, Grants::cluster(role)))
     }
 }
 
@@ -58,7 +58,7 @@ impl UserAuthenticator for PlainUsers {
 #[must_use]
 pub fn user(subject: &str, role: Role) -> Principal {
     let subject = subject.parse().expect("a subject");
-    Principal::User(UserIdentity { subject, grants: Grants::cluster(role) })
+    Principal::User(UserIdentity::new(subject, Grants::cluster(role)))
 }
 
 /// The least role of each action, cluster-wide or in the namespace.

@@ -195,6 +195,7 @@ impl Config {
             (None, None) => {}
             _ => reader.problems.push("--tls-cert and --tls-key: one is given without the other".to_owned()),
         }
+        config.policy.users_are_listed = !config.users.is_empty();
         config.keep_the_rules(&mut reader);
         if reader.problems.is_empty() { Ok(config) } else { Err(Problems(reader.problems)) }
     }

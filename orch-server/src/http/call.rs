@@ -1,12 +1,14 @@
 //! [`Call`]: a user's request, once it is known who asks and that he may. Only then the body is read.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, FromRequestParts as _, RawPathParams, Request};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use orch_core::api::endpoint::Endpoint;
 use orch_core::command::{FieldPath, Rejection};
-use orch_core::control_plane::RequestOptions;
+use orch_core::control_plane::{RequestOptions, UserChanges};
 use orch_core::id::TypedId;
 use orch_core::identity::action::Reach;
 use orch_core::identity::{Authorized, Permit, Principal, RequestContext, Scope, UserProof};
@@ -34,6 +36,8 @@ pub(crate) struct Call<E: Endpoint, C> {
     pub(crate) options: RequestOptions,
     /// The headers.
     pub(crate) headers: HeaderMap,
+    /// What tells later whether the caller still may.
+    pub(crate) standing: Standing<C>,
     params: Vec<(String, String)>,
 }
 
@@ -50,37 +54,58 @@ impl<E: Endpoint, C> Call<E, C> {
 }
 
 impl<E: Endpoint, C: Authorized> Call<E, C> {
-    /// For endpoints whose body is a stream: it is not touched. With what tells later whether the caller still may.
+    /// For endpoints whose body is a stream: it is not touched.
     pub(crate) async fn streaming(
         request: Request,
         app: &App,
         body: E::Request,
-    ) -> Result<(Self, Standing<C>, axum::body::Body), ApiError> {
+    ) -> Result<(Self, axum::body::Body), ApiError> {
         const { assert!(same_action::<E, C>(), "the endpoint's row names another action than the permit is for") }
         let (mut parts, stream) = request.into_parts();
         let principal = authenticate(app, &parts).await?;
         let namespace = namespace(&parts)?;
         let scope = Scope::Namespace(namespace.clone());
         let permit = app.control.authorize::<C>(principal.clone(), scope.clone())?;
-        let standing = Standing { proof: proof(app, &parts), scope, _for: std::marker::PhantomData };
+        let standing = Standing::new(app, &parts, scope);
         let params = path_params(&mut parts).await?;
         let query = body::query::<E>(&parts.uri)?;
         let options = RequestOptions { context: context(&parts), idempotency: None };
         let headers = parts.headers;
-        Ok((Self { permit, principal, namespace, query, body, options, headers, params }, standing, stream))
+        let call = Self { permit, principal, namespace, query, body, options, headers, standing, params };
+        Ok((call, stream))
     }
 }
+
+/// How often it is asked anew whether a caller still may, if nothing about users changed: his token may have ended.
+const STILL_MAY: Duration = Duration::from_secs(10);
 
 /// What a caller showed, to be looked at again.
 pub(crate) struct Standing<C> {
     proof: UserProof,
     scope: Scope,
+    changes: UserChanges,
     _for: std::marker::PhantomData<fn() -> C>,
 }
 
 impl<C: Authorized> Standing<C> {
-    /// Whether the caller still may.
-    pub(crate) async fn holds(&self, app: &App) -> bool {
+    fn new(app: &App, parts: &Parts, scope: Scope) -> Self {
+        let (proof, changes) = (proof(app, parts), app.control.user_changes());
+        Self { proof, scope, changes, _for: std::marker::PhantomData }
+    }
+
+    /// Completes once the caller may no longer: at once when he is disabled or what he showed is taken back, and within
+    /// [`STILL_MAY`] when it expires.
+    pub(crate) async fn lost(mut self, app: App) {
+        while self.holds(&app).await {
+            tokio::select! {
+                biased;
+                () = self.changes.changed() => {}
+                () = tokio::time::sleep(STILL_MAY) => {}
+            }
+        }
+    }
+
+    async fn holds(&self, app: &App) -> bool {
         let mut proof = UserProof::at(app.control.now());
         proof.bearer.clone_from(&self.proof.bearer);
         proof.peer.clone_from(&self.proof.peer);
@@ -116,7 +141,8 @@ impl<E: Endpoint, C: Authorized> FromRequest<App> for Call<E, C> {
             Reach::Namespace => Scope::Namespace(namespace.clone()),
             Reach::Cluster | Reach::Node => Scope::Cluster,
         };
-        let permit = app.control.authorize::<C>(principal.clone(), scope)?;
+        let permit = app.control.authorize::<C>(principal.clone(), scope.clone())?;
+        let standing = Standing::new(app, &parts, scope);
         let params = path_params(&mut parts).await?;
         let query = body::query::<E>(&parts.uri)?;
         let idempotency_key = idempotency_key(&parts.headers)?;
@@ -134,7 +160,7 @@ impl<E: Endpoint, C: Authorized> FromRequest<App> for Call<E, C> {
             (key, RequestDigest(app.inner.request_key.request_digest(&canonical)))
         });
         let body = body::parse::<E>(&bytes)?;
-        Ok(Self { permit, principal, namespace, query, body, options, headers, params })
+        Ok(Self { permit, principal, namespace, query, body, options, headers, standing, params })
     }
 }
 

@@ -189,9 +189,25 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
         let api = HttpAgentApi::new(&Client::builder().server(&url)).unwrap();
         assert_eq!(api.register(request).await.is_ok(), is_in);
     }
+    // A service account comes in by an API token, and is given a second one.
+    let account = r#"{"name": "ci", "kind": "service_account", "role": "viewer"}"#;
+    assert_eq!(http.send("POST", "/v1/users", Some(&admin), &[], account).await.status, 201);
+    let mut api_tokens = Vec::new();
+    for name in ["first", "second"] {
+        let body = format!(r#"{{"name": "{name}"}}"#);
+        let made = http.send("POST", "/v1/users/ci/tokens", Some(&admin), &[], body).await.expect(201);
+        api_tokens.push(made["token"].as_str().unwrap().to_owned());
+    }
+    for token in &api_tokens {
+        assert_eq!(http.send("GET", "/v1/whoami", Some(token), &[], "").await.status, 200);
+    }
+    assert_eq!(http.send("DELETE", "/v1/users/ci/tokens/first", Some(&admin), &[], "").await.status, 204);
 
     // What is wrong, in every place.
     let mut refused = Vec::new();
+    let dead = http.send("GET", "/v1/whoami", Some(&api_tokens[0]), &[], "").await;
+    assert_eq!(dead.status, 401);
+    refused.push(dead.text);
     let spec = format!(r#"{{"spec":{{"name":"{IN_BODY}","image":"{IN_BODY}"#);
     let unknown = format!(r#"{{"spec":{{"name":"web","image":"web","{IN_BODY}":1}}}}"#);
     let query = format!("/v1/services?namespace={IN_FIELD}%21&token={IN_QUERY}");
@@ -234,6 +250,8 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
         "/v1/services",
         "/v1/tasks",
         "/v1/enrollment-tokens",
+        "/v1/users",
+        "/v1/users/ci/tokens",
     ] {
         let answer = http.send("GET", path, Some(&admin), &[], "").await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
@@ -282,6 +300,7 @@ async fn no_secret_comes_out_in_logs_metrics_events_audit_errors_or_the_database
         ("user's token", admin.rsplit('.').next().unwrap().to_owned()),
         ("challenge's signature", signature),
     ];
+    secrets.extend(api_tokens.into_iter().map(|token| ("API token", token)));
     secrets.extend(credentials.into_iter().map(|credential| ("node credential", credential)));
     // What a wrong field held may come back to whoever sent it, and to nobody else.
     let found = |(place, content): &(String, Vec<u8>)| {

@@ -21,14 +21,14 @@ use tokio_util::sync::CancellationToken;
 use crate::world::{REGISTRATION_TOKEN, World};
 
 /// A node with a runtime in memory, whose agent speaks HTTP with the server.
-struct Node {
-    runtime: FakeRuntime,
+pub(crate) struct Node {
+    pub(crate) runtime: FakeRuntime,
     stop: CancellationToken,
     agent: JoinHandle<()>,
 }
 
 impl Node {
-    fn start(world: &World) -> Self {
+    pub(crate) fn start(world: &World) -> Self {
         let env = SystemEnv::shared();
         let runtime = FakeRuntime::new(Arc::clone(&env));
         let api = HttpAgentApi::new(&Client::builder().server(world.base())).unwrap();
@@ -42,7 +42,7 @@ impl Node {
     }
 
     /// The one container, once the control plane knows that it runs.
-    async fn container(&self, world: &World) -> (String, ContainerId) {
+    pub(crate) async fn container(&self, world: &World) -> (String, ContainerId) {
         loop {
             let image = world.control.image();
             let task = image.tasks().find(|task| task.status.is_running());
@@ -53,13 +53,13 @@ impl Node {
         }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         soon(self.agent).await.unwrap();
     }
 }
 
-async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), what).await.expect("it comes in time")
 }
 

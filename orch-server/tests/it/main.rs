@@ -7,6 +7,7 @@ mod canary;
 mod daemon;
 mod enrollment;
 mod issuer;
+mod kept_users;
 mod legacy_agent;
 mod logs;
 mod openapi;

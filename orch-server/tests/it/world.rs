@@ -9,6 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use orch_auth::api_token::KeyedApiTokens;
 use orch_auth::enrollment::{EnrollmentChain, OneTimeTokens, StaticToken};
 use orch_auth::jwt::JwtUsers;
 use orch_auth::key::ServerKey;
@@ -21,6 +22,7 @@ use orch_core::node::Resources;
 use orch_core::schedule::FilterAndScore;
 use orch_core::secret::Secret;
 use orch_core::store::{MemoryStore, Store as _};
+use orch_core::time::Timestamp;
 use orch_server::{Server, ServerTls};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -114,6 +116,7 @@ impl World {
         let store = Arc::new(MemoryStore::new());
         let control = ControlPlane::builder(SystemEnv::shared(), Arc::clone(&store) as _)
             .users(Arc::new(JwtUsers::new(&Secret::new(JWT_SECRET.to_owned())).unwrap()))
+            .api_tokens(Arc::new(KeyedApiTokens::new(key.clone())))
             .authorizer(Arc::new(HierarchicalRoles))
             .credentials(Arc::new(TokenCredentials::new(key.clone())))
             .enrollment(Arc::new(
@@ -158,10 +161,40 @@ impl World {
 
     /// A user's token.
     pub(crate) fn token(&self, role: Role) -> String {
-        let (subject, hour) = ("alice".parse().unwrap(), Duration::from_secs(3600));
+        self.token_of("alice", role)
+    }
+
+    /// The token of a user, made two seconds ago: whatever is taken back from now on is older.
+    pub(crate) fn token_of(&self, subject: &str, role: Role) -> String {
+        self.mint(subject, role, self.control.now() - Duration::from_secs(2))
+    }
+
+    /// A token that is newer than whatever was taken back before: tokens say the second in which they were made.
+    pub(crate) fn newer_token_of(&self, subject: &str, role: Role) -> String {
+        self.mint(subject, role, self.control.now() + Duration::from_secs(1))
+    }
+
+    fn mint(&self, subject: &str, role: Role, at: Timestamp) -> String {
+        let (subject, hour) = (subject.parse().unwrap(), Duration::from_secs(3600));
         let secret = Secret::new(JWT_SECRET.to_owned());
-        let token = orch_auth::jwt::mint(&secret, &subject, role, hour, self.control.now()).unwrap();
-        token.expose().clone()
+        orch_auth::jwt::mint(&secret, &subject, role, hour, at).unwrap().expose().clone()
+    }
+
+    /// The head of an answer, whose body comes as it will.
+    pub(crate) async fn open(&self, path: &str, token: &str) -> http::Response<hyper::body::Incoming> {
+        let request = Request::get(format!("{}{path}", self.base()))
+            .header("authorization", format!("Bearer {token}"))
+            .body(Full::default())
+            .unwrap();
+        self.http.client.request(request).await.unwrap()
+    }
+
+    /// An API token of a service account with that role, made for it.
+    pub(crate) async fn api_token(&self, account: &str, role: Role) -> String {
+        let body = json!({"name": account, "kind": "service_account", "role": role});
+        self.post("/v1/users", &body).await.expect(201);
+        let made = self.post(&format!("/v1/users/{account}/tokens"), &json!({"name": "t"})).await.expect(201);
+        made["token"].as_str().expect("a token").to_owned()
     }
 
     /// A user, as the server takes him.

@@ -33,6 +33,11 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("sqlite/0003_enrollment_tokens.sql"),
         postgres: include_str!("postgres/0003_enrollment_tokens.sql"),
     },
+    Step {
+        name: "users and their API tokens",
+        sqlite: include_str!("sqlite/0004_users.sql"),
+        postgres: include_str!("postgres/0004_users.sql"),
+    },
 ];
 
 /// The number of the last step.

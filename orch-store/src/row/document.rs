@@ -63,4 +63,8 @@ documents! {
     task: orch_core::task::Task, by id ("task");
     /// Deployments.
     deployment: orch_core::deployment::Deployment, by id ("deployment");
+    /// Users, by name. The table has not their name, which is a word of SQL.
+    user: orch_core::user::User, by name ("account");
+    /// API tokens. Keyed hashes, never a token.
+    api_token: orch_core::user::ApiToken, by id ("api_token");
 }

@@ -12,7 +12,9 @@ pub(crate) mod event;
 pub(crate) mod receipt;
 pub(crate) mod service_revision;
 
-pub(crate) use document::{credential, deployment, enrollment_token, namespace, node, service, task};
+pub(crate) use document::{
+    api_token, credential, deployment, enrollment_token, namespace, node, service, task, user,
+};
 use orch_core::cluster::Change;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, Value};
 use serde::de::DeserializeOwned;

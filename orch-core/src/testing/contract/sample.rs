@@ -7,8 +7,8 @@ use crate::cluster::{Change, NamespaceRecord};
 use crate::deployment::{Deployment, DeploymentStatus, RolloutPolicy};
 use crate::id::{IdStream, NodeId, ServiceId, TaskId};
 use crate::identity::{
-    CredentialBinding, CredentialDigest, EnrollmentToken, Issued, KeyFingerprint, NodeCredential,
-    NodePublicKey, TokenAdmission, TokenRefusal,
+    CredentialBinding, CredentialDigest, EnrollmentToken, Grants, Issued, KeyFingerprint, NodeCredential,
+    NodePublicKey, Role, TokenAdmission, TokenRefusal,
 };
 use crate::name::{Namespace, Subject};
 use crate::node::{
@@ -27,6 +27,7 @@ use crate::task::{
     Attempt, DesiredStatus, Exit, Preparation, Prepared, ReportNumber, Slot, Task, TaskStatus,
 };
 use crate::time::Timestamp;
+use crate::user::{ApiToken, User, UserKind};
 
 /// A moment that has microseconds, so that a store which cuts them off is found out.
 pub const NOW: Timestamp = Timestamp::from_micros(1_767_225_600_123_456);
@@ -47,6 +48,7 @@ impl Sample {
     /// One row of every kind that belong together, parents first.
     pub fn every_row(&mut self) -> Vec<Change> {
         let (node, service, task) = (self.ids.next(), self.ids.next(), self.ids.next());
+        let name = format!("é/ci-{service}");
         vec![
             NamespaceRecord { name: namespace(), created_at: NOW }.into(),
             self.node(node).into(),
@@ -57,7 +59,38 @@ impl Sample {
             self.task(task, service, Some(node)).into(),
             self.deployment(service).into(),
             self.receipt("a-key").into(),
+            Self::user(&name).into(),
+            self.api_token(&name).into(),
         ]
+    }
+
+    /// A service account with roles in the cluster and in a namespace, some of whose tokens were taken back.
+    ///
+    /// # Panics
+    /// `name` is no subject.
+    #[must_use]
+    pub fn user(name: &str) -> User {
+        let grants =
+            Grants { cluster: Some(Role::Viewer), namespaces: [(namespace(), Role::Operator)].into() };
+        let name: Subject = name.parse().expect("a subject");
+        let new = User::new(name, UserKind::ServiceAccount, NOW);
+        User { grants: Some(grants), accepted_from: Some(NOW), ..new }
+    }
+
+    /// An API token that was used.
+    ///
+    /// # Panics
+    /// `user` is no subject.
+    pub fn api_token(&mut self, user: &str) -> ApiToken {
+        ApiToken {
+            id: self.ids.next(),
+            user: user.parse().expect("a subject"),
+            name: "deploy".parse().expect("a name"),
+            digest: CredentialDigest([9; 32]),
+            created_at: NOW,
+            expires_at: NOW + Duration::from_secs(3600),
+            last_used: Some(ApiToken::hour_of(NOW)),
+        }
     }
 
     /// A node that is offline, with a key and a bound credential.

@@ -412,6 +412,8 @@ fn alter(change: &Change) -> Change {
             with!(row, |r| r.status = crate::deployment::DeploymentStatus::Succeeded).into()
         }
         Change::Receipt(row) => Change::Receipt(Arc::new(with!(row, |r| r.object = String::new()))),
+        Change::User(row) => with!(row, |r| r.status = crate::user::UserStatus::Disabled).into(),
+        Change::ApiToken(row) => with!(row, |r| r.last_used = Some(later)).into(),
         Change::Remove(key) => Change::Remove(key.clone()),
     }
 }

@@ -34,6 +34,7 @@ pub(crate) async fn events(
             let batch = follow.next().await?;
             Some((batch.map_err(std::io::Error::other).and_then(|batch| encode(&batch)), follow))
         });
+        let body = body.take_until(call.standing.lost(app.clone()));
         return Ok(streamed("application/x-ndjson", body.boxed()));
     }
     let events = match (filter, after) {

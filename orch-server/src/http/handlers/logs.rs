@@ -33,7 +33,8 @@ pub(crate) async fn logs(
         LogsForm::Text(options) => options,
         LogsForm::Frames(selection, cursors) => {
             let frames = app.control.log_frames(&call.permit, of, selection, cursors)?;
-            return Ok(streamed("application/x-ndjson", frames.map(|frames| encode(&frames)).boxed()));
+            let lines = frames.map(|frames| encode(&frames)).take_until(call.standing.lost(app.clone()));
+            return Ok(streamed("application/x-ndjson", lines.boxed()));
         }
     };
     let tasks = match of {
@@ -56,7 +57,8 @@ pub(crate) async fn logs(
     if let (true, Some(failure)) = (streams.is_empty(), failure) {
         return Err(failure.into());
     }
-    Ok(streamed("text/plain; charset=utf-8", select_all(streams).boxed()))
+    let lines = select_all(streams).take_until(call.standing.lost(app.clone()));
+    Ok(streamed("text/plain; charset=utf-8", lines.boxed()))
 }
 
 /// One JSON object a line.

@@ -15,6 +15,7 @@ pub(crate) mod rebalance;
 pub(crate) mod services;
 pub(crate) mod stats;
 pub(crate) mod tasks;
+pub(crate) mod users;
 pub(crate) mod version;
 
 use std::sync::Arc;
