@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::engine;
 use crate::site::{Ran, Site};
 
-const CHAPTERS: [&str; 7] = ["deploy", "wrong", "watch", "nodes", "secrets", "server", "tls"];
+const CHAPTERS: [&str; 8] = ["deploy", "wrong", "watch", "nodes", "users", "secrets", "server", "tls"];
 
 /// A command of the guide, and what it promises.
 #[derive(Debug, Default)]
