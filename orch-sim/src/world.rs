@@ -72,7 +72,7 @@ fn one_time_token_id() -> EnrollmentTokenId {
 
 /// Makes the one-time token, unless it is there. Whatever the disk does, it is tried until it is.
 async fn make_one_time_token(control: &ControlPlane, env: &SharedEnv) {
-    let admin = UserIdentity { subject: Subject::anonymous(), grants: Grants::cluster(Role::Admin) };
+    let admin = UserIdentity::new(Subject::anonymous(), Grants::cluster(Role::Admin));
     while control.image().enrollment_token(one_time_token_id()).is_none() {
         let command = CreateEnrollmentToken {
             id: one_time_token_id(),
