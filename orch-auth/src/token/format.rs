@@ -66,3 +66,27 @@ pub(super) fn from_text(text: &Secret<String>) -> Option<Sealed> {
     sealed_text::read(PREFIX, text.expose(), sealed.as_mut_slice())?;
     Some(sealed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also where two changes are the same: compared byte by byte, they must not cancel each other.
+    #[test]
+    fn a_tag_that_differs_anywhere_is_refused() {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"a key of this test");
+        let node = NodeId::from_uuid(uuid::Uuid::from_u128(7));
+        let sealed = Parts { node, incarnation: Incarnation(1), generation: 2, random: [3; 32] }.seal(&key);
+        assert!(Parts::open(&sealed, &key).is_some_and(|parts| parts.node == node && parts.generation == 2));
+        for first in BODY..BODY + TAG {
+            for second in first..BODY + TAG {
+                let mut forged = sealed.clone();
+                forged[first] ^= 0x55;
+                if second != first {
+                    forged[second] ^= 0x55;
+                }
+                assert!(Parts::open(&forged, &key).is_none(), "{first}, {second}");
+            }
+        }
+    }
+}
