@@ -60,7 +60,10 @@ impl Budget {
 /// Stops what has been replaced, what is one too many in its slot, and outdated tasks that do not serve anyway.
 pub(super) fn retire(pass: &mut Pass<'_, '_>) {
     let mut budget = Budget::of(pass);
-    for slot in pass.wanted_slots() {
+    let is_finished = |slot: &Slot| pass.slots.get(*slot).is_some_and(|tasks| tasks.finished);
+    // What a drain takes, it takes whatever the budget says: so that comes first, and nothing is stopped that counts on it.
+    let (finished, others): (Vec<_>, Vec<_>) = pass.wanted_slots().partition(is_finished);
+    for slot in others.into_iter().chain(finished) {
         if pass.is_full() {
             return;
         }
