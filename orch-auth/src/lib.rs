@@ -49,5 +49,6 @@ pub mod oidc;
 pub mod roles;
 mod sealed_text;
 pub mod secrets;
+mod tag;
 pub mod token;
 pub mod watched;

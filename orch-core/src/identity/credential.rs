@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
 
 use super::Recognised;
 use crate::id::NodeId;
@@ -25,7 +26,7 @@ pub struct CredentialDigest(pub [u8; 32]);
 impl PartialEq for CredentialDigest {
     /// In constant time.
     fn eq(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+        self.0.ct_eq(&other.0).into()
     }
 }
 

@@ -7,11 +7,11 @@ use ring::hmac;
 use zeroize::Zeroizing;
 
 use crate::sealed_text;
+use crate::tag::{self, TAG};
 
 /// What every enrolment token begins with.
 pub const TOKEN_PREFIX: &str = "orche_";
 const BODY: usize = 16 + 1 + 32 + 32;
-const TAG: usize = 16;
 
 /// The body of a token followed by its tag.
 pub(super) type Sealed = Zeroizing<[u8; BODY + TAG]>;
@@ -32,16 +32,13 @@ impl Parts {
             sealed[17..49].copy_from_slice(&server.0);
         }
         sealed[49..BODY].copy_from_slice(&self.random);
-        let tag = hmac::sign(key, &sealed[..BODY]);
-        sealed[BODY..].copy_from_slice(&tag.as_ref()[..TAG]);
+        tag::write(key, sealed.as_mut_slice());
         sealed
     }
 
     /// `None` where the tag is not of this key.
     pub(super) fn open(sealed: &Sealed, key: &hmac::Key) -> Option<Self> {
-        let expected = hmac::sign(key, &sealed[..BODY]);
-        let differ = expected.as_ref()[..TAG].iter().zip(&sealed[BODY..]).fold(0, |d, (a, b)| d | (a ^ b));
-        (differ == 0).then(|| Self::read(sealed))
+        tag::is_right(key, sealed.as_slice()).then(|| Self::read(sealed))
     }
 
     /// What it says, whoever made it.
