@@ -33,11 +33,13 @@ const MAX_CALLS: usize = 256;
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 const CLOCK_EVERY: Duration = Duration::from_secs(5);
-/// What share of its commit's duration a group's callers have to come back before the next group is formed without them.
-const SHARE_TO_RETURN: u32 = 10;
+/// What share of its commit's duration a group's callers have to come back before the next group is formed without them: a
+/// quarter. Whoever misses it makes a commit of his own, which costs more than the wait.
+const SHARE_TO_RETURN: u32 = 4;
 const LONGEST_TO_RETURN: Duration = Duration::from_millis(2);
-/// Nobody else comes back once the executor had so many turns in a row without a new call.
-const QUIET_TURNS: u32 = 16;
+/// Nobody else comes back once the executor had so many turns in a row without a new call. Enough for another of its threads to
+/// wake up meanwhile.
+const QUIET_TURNS: u32 = 64;
 /// A timer that fires so late says that this process did not run meanwhile, and could hear no heartbeat.
 const STALL: Duration = Duration::from_secs(5);
 
